@@ -1,0 +1,18 @@
+//! Inspect, verify and pick Apache Flink checkpoints and savepoints, without a JVM.
+//!
+//! The map of the house, from the ground up; each part uses only parts above it in this list:
+//!
+//! - [`wire`]: Java's `DataInput` and `DataOutput` on byte slices.
+//! - [`model`]: what a checkpoint is.
+//! - [`format`]: the `_metadata` file, bytes ↔ model; no I/O.
+//! - [`storage`]: where files are: a small trait, the local file system, and a double that injects faults.
+//! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
+//! - [`render`]: values → tables and JSON.
+//! - [`cli`]: the commands.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod format;
+pub mod model;
+pub mod wire;

@@ -1,0 +1,137 @@
+//! Where files are: a small blocking trait, the local file system behind it, and a double that injects faults.
+//!
+//! Only what a survey needs is here: looking and reading. Errors keep "it is not there" apart from "it could not be
+//! said", since the first makes a snapshot broken and the second must never do so.
+
+pub mod faulty;
+pub mod local;
+
+pub use local::LocalStorage;
+
+use crate::model::Location;
+use jiff::Timestamp;
+
+/// A place that files are in. Implementations are shared between threads.
+pub trait Storage: Send + Sync {
+    /// What is at a place, links followed.
+    fn stat(&self, place: &Location) -> Result<Stat, StorageError>;
+
+    /// The entries of a directory, in no order.
+    fn list(&self, dir: &Location) -> Result<Vec<Entry>, StorageError>;
+
+    /// Judges many names of one directory at once, by listing it where that is cheaper than one request each.
+    /// Gives one answer per name, in their order, and tells `progress` how many are done as it goes.
+    fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence>;
+
+    /// Number and total size in bytes of the files at or below a directory.
+    fn usage(&self, dir: &Location) -> Result<Usage, StorageError>;
+
+    /// The content of a file of at most `limit` bytes.
+    fn read(&self, file: &Location, limit: u64) -> Result<Vec<u8>, StorageError>;
+}
+
+/// What is known of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// File, directory or something else.
+    pub kind: EntryKind,
+    /// Size in bytes of a file.
+    pub size: u64,
+    /// When it was changed last.
+    pub modified: Option<Timestamp>,
+}
+
+/// What sort of thing an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, not followed.
+    Link,
+    /// A socket, a device, a pipe.
+    Other,
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name; characters that are not UTF-8 are replaced.
+    pub name: String,
+    /// What it is, links not followed.
+    pub kind: EntryKind,
+}
+
+/// Files below a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// How many.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// Whether a file that a handle names is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It is, and it can be opened.
+    File {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Something is there that is not a file.
+    NotAFile,
+    /// Nothing is there.
+    Missing,
+    /// It could not be found out.
+    Unknown(StorageError),
+}
+
+/// Why a storage operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct StorageError {
+    /// What sort of failure it is.
+    pub kind: StorageErrorKind,
+    /// The file or directory.
+    pub place: String,
+    /// The system's own words.
+    pub message: String,
+}
+
+/// The failures that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageErrorKind {
+    /// Nothing is there.
+    NotFound,
+    /// It may not be read.
+    PermissionDenied,
+    /// It did not answer in time, or not this time.
+    Transient,
+    /// No back end of this build reads such a place.
+    Unsupported,
+    /// A file is larger than the caller takes.
+    TooLarge,
+    /// Anything else.
+    Other,
+}
+
+impl StorageError {
+    /// An error about `place`.
+    pub fn new(kind: StorageErrorKind, place: &Location, message: impl Into<String>) -> Self {
+        StorageError { kind, place: place.to_string(), message: message.into() }
+    }
+
+    /// Whether nothing is there, as opposed to: it could not be said.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == StorageErrorKind::NotFound
+    }
+}
+
+impl Presence {
+    /// What a failed `stat` says of a file.
+    pub fn from_error(error: StorageError) -> Self {
+        if error.is_not_found() { Presence::Missing } else { Presence::Unknown(error) }
+    }
+}

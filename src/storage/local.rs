@@ -1,0 +1,263 @@
+//! The local file system.
+
+use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
+use crate::model::Location;
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::fs::{self, DirEntry, File, FileType, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+/// Local files, by paths and `file:` URIs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalStorage;
+
+/// From this many names on a directory is listed instead of asked for each. A local stat takes a microsecond or two,
+/// so below it the choice does not matter, and a huge directory is not read for a few files.
+const LIST_FROM: usize = 256;
+/// Names that one thread takes at least.
+const PER_THREAD: usize = 2_000;
+
+impl Storage for LocalStorage {
+    fn stat(&self, place: &Location) -> Result<Stat, StorageError> {
+        let metadata = fs::metadata(local_path(place)?).map_err(|e| failed(place, &e))?;
+        Ok(Stat {
+            kind: kind_of(metadata.file_type()),
+            size: metadata.len(),
+            modified: metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()),
+        })
+    }
+
+    fn list(&self, dir: &Location) -> Result<Vec<Entry>, StorageError> {
+        let path = local_path(dir)?;
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path).map_err(|e| failed(dir, &e))? {
+            let entry = entry.map_err(|e| failed(dir, &e))?;
+            let kind = entry.file_type().map_err(|e| failed(dir, &e))?;
+            entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind: kind_of(kind) });
+        }
+        Ok(entries)
+    }
+
+    fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
+        let path = match local_path(dir) {
+            Ok(path) => path,
+            Err(error) => return vec![Presence::Unknown(error); names.len()],
+        };
+        if names.len() >= LIST_FROM
+            && let Ok(listed) = list_names(&path, names)
+        {
+            return in_parallel(&listed, progress, |entry| match entry {
+                Some(entry) => presence(&entry.path(), entry.metadata()),
+                None => Presence::Missing,
+            });
+        }
+        in_parallel(names, progress, |name| {
+            let file = path.join(name);
+            presence(&file, fs::metadata(&file))
+        })
+    }
+
+    fn usage(&self, dir: &Location) -> Result<Usage, StorageError> {
+        let mut usage = Usage::default();
+        for entry in walkdir::WalkDir::new(local_path(dir)?) {
+            let metadata = entry.and_then(|entry| entry.metadata());
+            let metadata = metadata.map_err(|e| failed(dir, &io::Error::from(e)))?;
+            if metadata.is_file() {
+                usage.files += 1;
+                usage.bytes += metadata.len();
+            }
+        }
+        Ok(usage)
+    }
+
+    fn read(&self, file: &Location, limit: u64) -> Result<Vec<u8>, StorageError> {
+        let path = local_path(file)?;
+        // Opening a pipe would wait for a writer.
+        let stat = self.stat(file)?;
+        if stat.kind != EntryKind::File {
+            return Err(StorageError::new(StorageErrorKind::Other, file, "not a file"));
+        }
+        if stat.size > limit {
+            let message = format!("{} bytes, more than the {limit} that are read", stat.size);
+            return Err(StorageError::new(StorageErrorKind::TooLarge, file, message));
+        }
+        let mut content = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0));
+        let opened = File::open(path).and_then(|f| f.take(limit).read_to_end(&mut content));
+        opened.map_err(|e| failed(file, &e))?;
+        Ok(content)
+    }
+}
+
+/// The path of a local place.
+pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
+    if place.is_local() {
+        return Ok(PathBuf::from(place.path()));
+    }
+    let scheme = place.scheme().unwrap_or("file");
+    let message = format!("this build of chkctl does not read {scheme}: locations; --map reads a local copy instead");
+    Err(StorageError::new(StorageErrorKind::Unsupported, place, message))
+}
+
+/// The entry of each name, by one listing.
+fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> {
+    let wanted: HashMap<&[u8], usize> = names.iter().enumerate().map(|(i, name)| (name.as_bytes(), i)).collect();
+    let mut found: Vec<Option<DirEntry>> = Vec::new();
+    found.resize_with(names.len(), || None);
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let place = wanted.get(entry.file_name().as_encoded_bytes());
+        if let Some(slot) = place.and_then(|&index| found.get_mut(index)) {
+            *slot = Some(entry);
+        }
+    }
+    // The same name asked for twice has one slot; the others are asked for by themselves.
+    if wanted.len() != names.len() { Err(io::Error::other("repeated names")) } else { Ok(found) }
+}
+
+fn presence(path: &Path, metadata: io::Result<Metadata>) -> Presence {
+    let metadata = match metadata {
+        // An entry of a listing does not follow links, Flink does.
+        Ok(link) if link.file_type().is_symlink() => fs::metadata(path),
+        other => other,
+    };
+    match metadata {
+        Ok(metadata) if !metadata.is_file() => Presence::NotAFile,
+        Ok(metadata) if may_read(&metadata) => Presence::File { size: metadata.len() },
+        Ok(metadata) => match File::open(path) {
+            Ok(_) => Presence::File { size: metadata.len() },
+            Err(error) => Presence::from_error(failed_path(path, &error)),
+        },
+        Err(error) => Presence::from_error(failed_path(path, &error)),
+    }
+}
+
+/// Whether the mode alone says that anybody may read; otherwise only opening tells.
+#[cfg(unix)]
+fn may_read(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o444 == 0o444
+}
+
+#[cfg(not(unix))]
+fn may_read(_: &Metadata) -> bool {
+    false
+}
+
+/// Applies `judge` to all items on several threads, keeping their order.
+fn in_parallel<T: Sync>(items: &[T], progress: &dyn Fn(u64), judge: impl Fn(&T) -> Presence + Sync) -> Vec<Presence> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len() / PER_THREAD).max(1);
+    let mut answers = Vec::with_capacity(items.len());
+    // In rounds, so that the caller hears of progress on its own thread.
+    for round in items.chunks(threads * PER_THREAD * 4) {
+        if threads == 1 {
+            answers.extend(round.iter().map(&judge));
+        } else {
+            let judge = &judge;
+            thread::scope(|scope| {
+                let share = round.len().div_ceil(threads);
+                let workers: Vec<_> = round
+                    .chunks(share)
+                    .map(|chunk| scope.spawn(move || chunk.iter().map(judge).collect::<Vec<_>>()))
+                    .collect();
+                for worker in workers {
+                    match worker.join() {
+                        Ok(part) => answers.extend(part),
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    }
+                }
+            });
+        }
+        progress(round.len() as u64);
+    }
+    answers
+}
+
+fn kind_of(kind: FileType) -> EntryKind {
+    match () {
+        () if kind.is_file() => EntryKind::File,
+        () if kind.is_dir() => EntryKind::Directory,
+        () if kind.is_symlink() => EntryKind::Link,
+        () => EntryKind::Other,
+    }
+}
+
+fn failed(place: &Location, error: &io::Error) -> StorageError {
+    StorageError::new(error_kind(error), place, error.to_string())
+}
+
+fn failed_path(path: &Path, error: &io::Error) -> StorageError {
+    StorageError { kind: error_kind(error), place: path.to_string_lossy().into_owned(), message: error.to_string() }
+}
+
+fn error_kind(error: &io::Error) -> StorageErrorKind {
+    match error.kind() {
+        // A name that no file can have (too long, or with a NUL inside) is a file that is not there.
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::InvalidFilename
+        | io::ErrorKind::InvalidInput => StorageErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => StorageErrorKind::PermissionDenied,
+        io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::StaleNetworkFileHandle => {
+            StorageErrorKind::Transient
+        }
+        _ => StorageErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(path: &Path) -> Location {
+        Location::parse(&path.to_string_lossy()).expect("a path")
+    }
+
+    #[test]
+    fn many_names_and_few_get_the_same_answers() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let names: Vec<String> = (0..LIST_FROM + 10).map(|i| format!("f{i}")).collect();
+        for (i, name) in names.iter().enumerate().filter(|(i, _)| i % 3 != 0) {
+            fs::write(dir.path().join(name), vec![0; i]).expect("a file");
+        }
+        fs::create_dir(dir.path().join("f0")).expect("a directory");
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let storage = LocalStorage;
+        let at_once = storage.lookup(&place(dir.path()), &names, &|_| {});
+        let one_by_one: Vec<Presence> =
+            names.iter().flat_map(|name| storage.lookup(&place(dir.path()), &[name], &|_| {})).collect();
+        assert_eq!(at_once, one_by_one);
+        assert_eq!(at_once[..4], [
+            Presence::NotAFile,
+            Presence::File { size: 1 },
+            Presence::File { size: 2 },
+            Presence::Missing
+        ]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_to_a_file_counts_as_the_file_and_a_dangling_one_as_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("real"), b"123").expect("a file");
+        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("good")).expect("a link");
+        std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("bad")).expect("a link");
+        let answers = LocalStorage.lookup(&place(dir.path()), &["good", "bad"], &|_| {});
+        assert_eq!(answers, [Presence::File { size: 3 }, Presence::Missing]);
+    }
+
+    #[test]
+    fn names_that_no_file_can_have_are_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let long = "x".repeat(5_000);
+        let answers = LocalStorage.lookup(&place(dir.path()), &[&long, "nul\0inside"], &|_| {});
+        assert_eq!(answers, [Presence::Missing, Presence::Missing]);
+    }
+
+    #[test]
+    fn a_place_of_another_scheme_is_unsupported_and_not_missing() {
+        let remote = Location::parse("hdfs://nn/ck").expect("a path");
+        assert_eq!(LocalStorage.stat(&remote).map_err(|e| e.kind), Err(StorageErrorKind::Unsupported));
+    }
+}
