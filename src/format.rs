@@ -7,7 +7,12 @@
 //! The layout is described in `docs/format.md`; each function names the class of Flink's that it mirrors. Reader and
 //! writer of a thing stand side by side, and the versions share them: what differs is behind [`Version`].
 
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod channel;
 mod java_object;
@@ -23,8 +28,8 @@ pub use version::Version;
 
 use crate::model::Metadata;
 use crate::wire::{Budget, DecodeError, Decoded, EncodeError, Problem, Reader, Writer};
-use channel::ChannelLayout;
 use std::borrow::Cow;
+use version::Dialect;
 
 /// The first four bytes of every `_metadata` since Flink 1.2 (`Checkpoints.HEADER_MAGIC_NUMBER`).
 pub const MAGIC: u32 = 0x4960_672d;
@@ -41,14 +46,23 @@ pub enum FormatError {
         /// The first four bytes.
         found: u32,
     },
-    /// Version 1, which stopped being readable long ago.
+    /// Version 1 (Flink 1.2) or 0 (Flink 1.1), which stopped being readable long ago.
     #[error(
-        "metadata version 1 (a savepoint of Flink 1.1 or 1.2): restore it once with Flink 1.3 to 1.7 and take a new \
-         savepoint there; later releases, and chkctl, do not read it"
+        "metadata version {number}, of Flink {written_by}: Flink 1.11 and later, and chkctl, do not read it. Restore it \
+         once with Flink {readable_by} and take a new savepoint there"
     )]
-    TooOld,
+    TooOld {
+        /// The version.
+        number: i32,
+        /// The release that wrote it.
+        written_by: &'static str,
+        /// The releases that read it.
+        readable_by: &'static str,
+    },
     /// A version that this chkctl does not know: nothing can be said of the snapshot.
-    #[error("metadata version {0} is newer than this chkctl, which knows versions 2 to 7: use a newer chkctl")]
+    #[error(
+        "metadata version {0} is newer than this chkctl, which knows versions 2 to 7: use a newer chkctl"
+    )]
     TooNew(i32),
     /// A version number that Flink never gave.
     #[error("metadata version {0}, which no release of Flink writes")]
@@ -59,23 +73,32 @@ pub enum FormatError {
 pub fn decode(bytes: &[u8]) -> Result<Metadata<'_>, FormatError> {
     let mut reader = Reader::new(bytes, "head");
     let version = read_head(&mut reader)?;
-    let error = match read_body(reader.clone(), version, ChannelLayout::of(version)) {
-        Err(error) if version == Version::V3 => error,
-        other => return Ok(other?),
-    };
-    // Flink 1.11 wrote channel state differently under the same version number. Only a file that this explains to
-    // its last byte counts; for any other the first error is the one to report.
-    match read_body(reader, version, ChannelLayout::WithoutSubtask) {
-        Ok(metadata) if metadata.trailing.is_empty() => Ok(metadata),
-        _ => Err(error.into()),
+    let mut first_error = None;
+    for dialect in Dialect::of(version) {
+        match read_body(reader.clone(), dialect) {
+            // Only a file that an unusual dialect explains to its last byte is taken for one.
+            Ok(metadata) if first_error.is_none() || metadata.trailing.is_empty() => {
+                return Ok(metadata);
+            }
+            Ok(_) => {}
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
     }
+    // Every version has a dialect, so there was an error.
+    Err(first_error
+        .unwrap_or_else(|| reader.error(Problem::Invalid("no such version".to_owned())))
+        .into())
 }
 
 /// Everything behind the version.
-fn read_body(mut reader: Reader<'_>, version: Version, layout: ChannelLayout) -> Decoded<Metadata<'_>> {
-    let mut budget = Budget::for_input(usize::try_from(reader.offset()).unwrap_or(0).saturating_add(reader.left()));
-    let mut metadata = metadata::read(&mut reader, &mut budget, version, layout)?;
-    if version.has_properties() {
+fn read_body(mut reader: Reader<'_>, dialect: Dialect) -> Decoded<Metadata<'_>> {
+    let mut budget = Budget::for_input(
+        usize::try_from(reader.offset())
+            .unwrap_or(0)
+            .saturating_add(reader.left()),
+    );
+    let mut metadata = metadata::read(&mut reader, &mut budget, dialect)?;
+    if dialect.version.has_properties() {
         metadata.properties = Some(Cow::Borrowed(properties::split(&mut reader)?));
     }
     metadata.trailing = Cow::Borrowed(reader.rest());
@@ -89,8 +112,17 @@ fn read_head(reader: &mut Reader<'_>) -> Result<Version, FormatError> {
         return Err(FormatError::NotMetadata { found: magic });
     }
     match reader.i32()? {
-        1 => Err(FormatError::TooOld),
-        number if number < 1 => Err(FormatError::NoSuchVersion(number)),
+        0 => Err(FormatError::TooOld {
+            number: 0,
+            written_by: "1.1",
+            readable_by: "1.2 or 1.3",
+        }),
+        1 => Err(FormatError::TooOld {
+            number: 1,
+            written_by: "1.2",
+            readable_by: "1.3 to 1.10",
+        }),
+        number if number < 0 => Err(FormatError::NoSuchVersion(number)),
         number => Version::from_number(number).ok_or(FormatError::TooNew(number)),
     }
 }
@@ -116,5 +148,9 @@ const MAX_DEPTH: u32 = 8;
 
 /// Refuses to nest deeper than [`MAX_DEPTH`].
 fn descend(reader: &Reader<'_>, depth: u32) -> Decoded<u32> {
-    if depth >= MAX_DEPTH { Err(reader.error(Problem::TooDeep(MAX_DEPTH))) } else { Ok(depth.saturating_add(1)) }
+    if depth >= MAX_DEPTH {
+        Err(reader.error(Problem::TooDeep(MAX_DEPTH)))
+    } else {
+        Ok(depth.saturating_add(1))
+    }
 }

@@ -13,6 +13,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod format;
 pub mod model;
+pub mod render;
+pub mod storage;
+pub mod survey;
 pub mod wire;

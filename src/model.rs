@@ -11,7 +11,8 @@ pub mod operator_id;
 mod size;
 
 pub use handle::{
-    ChannelHandle, ChannelInfo, ChannelSide, DistributionMode, KeyedHandle, OperatorHandle, StateScope, StreamHandle,
+    ChannelHandle, ChannelInfo, ChannelSide, DistributionMode, KeyedHandle, OperatorHandle,
+    StateScope, StreamHandle,
 };
 pub use key_group::KeyGroupRange;
 pub use location::Location;
@@ -120,7 +121,10 @@ pub struct LegacyFields {
 
 impl Default for LegacyFields {
     fn default() -> Self {
-        LegacyFields { duration: -1, states: 0 }
+        LegacyFields {
+            duration: -1,
+            states: 0,
+        }
     }
 }
 
@@ -167,13 +171,17 @@ impl<'a> SubtaskState<'a> {
     /// The managed and raw operator state handles, with whether they are raw.
     pub fn operator_handles(&self) -> impl Iterator<Item = (bool, &OperatorHandle<'a>)> {
         let managed = self.managed_operator.handle.as_deref().map(|h| (false, h));
-        managed.into_iter().chain(self.raw_operator.handle.as_deref().map(|h| (true, h)))
+        managed
+            .into_iter()
+            .chain(self.raw_operator.handle.as_deref().map(|h| (true, h)))
     }
 
     /// The managed and raw keyed state handles, with whether they are raw.
     pub fn keyed_handles(&self) -> impl Iterator<Item = (bool, &KeyedHandle<'a>)> {
         let managed = self.managed_keyed.as_deref().map(|h| (false, h));
-        managed.into_iter().chain(self.raw_keyed.as_deref().map(|h| (true, h)))
+        managed
+            .into_iter()
+            .chain(self.raw_keyed.as_deref().map(|h| (true, h)))
     }
 
     /// Both kinds of channel state handles.

@@ -5,7 +5,12 @@
 //! read names the section it belongs to, and a failed one says which section was short and at which byte.
 //! [`Writer`] puts them back. Neither allocates by a number it has read: see [`limits::Budget`].
 
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod java_str;
 pub mod limits;
@@ -62,7 +67,9 @@ pub enum Problem {
         tag: i64,
     },
     /// The model would need more memory than the contract of the codec allows.
-    #[error("decoding would need more than {allowed} bytes of memory, which no file written by Flink of this size does")]
+    #[error(
+        "decoding would need more than {allowed} bytes of memory, which no file written by Flink of this size does"
+    )]
     OverBudget {
         /// The bytes the budget allowed in all.
         allowed: u64,
@@ -86,7 +93,11 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts at the first byte of `bytes`; offsets in errors count from there.
     pub fn new(bytes: &'a [u8], section: &'static str) -> Self {
-        Reader { rest: bytes, len: bytes.len(), section }
+        Reader {
+            rest: bytes,
+            len: bytes.len(),
+            section,
+        }
     }
 
     /// Names the section that the following reads belong to, for errors.
@@ -126,7 +137,11 @@ impl<'a> Reader<'a> {
     /// An error at a byte that was already passed.
     #[cold]
     pub fn error_at(&self, offset: u64, problem: Problem) -> Box<DecodeError> {
-        Box::new(DecodeError { section: self.section.to_owned(), offset, problem })
+        Box::new(DecodeError {
+            section: self.section.to_owned(),
+            offset,
+            problem,
+        })
     }
 
     /// An [`Problem::Invalid`] error at `offset`.
@@ -143,7 +158,10 @@ impl<'a> Reader<'a> {
                 self.rest = tail;
                 Ok(head)
             }
-            None => Err(self.error(Problem::Truncated { wanted: count as u64, left: self.rest.len() as u64 })),
+            None => Err(self.error(Problem::Truncated {
+                wanted: count as u64,
+                left: self.rest.len() as u64,
+            })),
         }
     }
 
@@ -154,7 +172,10 @@ impl<'a> Reader<'a> {
                 self.rest = tail;
                 Ok(*head)
             }
-            None => Err(self.error(Problem::Truncated { wanted: N as u64, left: self.rest.len() as u64 })),
+            None => Err(self.error(Problem::Truncated {
+                wanted: N as u64,
+                left: self.rest.len() as u64,
+            })),
         }
     }
 
@@ -209,7 +230,14 @@ impl<'a> Reader<'a> {
         let left = self.rest.len();
         match usize::try_from(count) {
             Ok(n) if n.saturating_mul(min_size) <= left => Ok(n),
-            _ => Err(self.error_at(start, Problem::ImpossibleCount { what, count: count.into(), left: left as u64 })),
+            _ => Err(self.error_at(
+                start,
+                Problem::ImpossibleCount {
+                    what,
+                    count: count.into(),
+                    left: left as u64,
+                },
+            )),
         }
     }
 
@@ -261,7 +289,8 @@ impl Writer {
     /// `DataOutput.writeUTF`. Fails as Java does (`UTFDataFormatException`) on more than 65,535 bytes.
     pub fn utf(&mut self, value: &JavaStr<'_>) -> Result<(), EncodeError> {
         let bytes = value.as_modified_utf8();
-        let len = u16::try_from(bytes.len()).map_err(|_| EncodeError::StringTooLong { bytes: bytes.len() })?;
+        let len = u16::try_from(bytes.len())
+            .map_err(|_| EncodeError::StringTooLong { bytes: bytes.len() })?;
         self.out.extend_from_slice(&len.to_be_bytes());
         self.out.extend_from_slice(bytes);
         Ok(())
@@ -321,7 +350,10 @@ mod tests {
         let error = reader.i64().map_err(|e| e.to_string());
         assert_eq!(
             error,
-            Err("checkpoint id, byte 4: the file ends here: 8 more bytes were expected, 1 are left".to_owned())
+            Err(
+                "checkpoint id, byte 4: the file ends here: 8 more bytes were expected, 1 are left"
+                    .to_owned()
+            )
         );
     }
 
@@ -329,8 +361,14 @@ mod tests {
     fn a_count_is_refused_when_the_input_cannot_hold_it() {
         let bytes = [0x7f, 0xff, 0xff, 0xff, 1, 2, 3];
         assert!(matches!(
-            Reader::new(&bytes, "x").count("items", 1).map_err(|e| e.problem),
-            Err(Problem::ImpossibleCount { count: 0x7fff_ffff, left: 3, .. })
+            Reader::new(&bytes, "x")
+                .count("items", 1)
+                .map_err(|e| e.problem),
+            Err(Problem::ImpossibleCount {
+                count: 0x7fff_ffff,
+                left: 3,
+                ..
+            })
         ));
         let negative = [0xff; 4];
         assert!(Reader::new(&negative, "x").count("items", 0).is_err());
@@ -339,6 +377,9 @@ mod tests {
     #[test]
     fn strings_longer_than_java_can_write_are_refused() {
         let long = "x".repeat(65_536);
-        assert_eq!(Writer::new().utf(&JavaStr::from(long.as_str())), Err(EncodeError::StringTooLong { bytes: 65_536 }));
+        assert_eq!(
+            Writer::new().utf(&JavaStr::from(long.as_str())),
+            Err(EncodeError::StringTooLong { bytes: 65_536 })
+        );
     }
 }

@@ -1,1 +1,12 @@
+//! All integration tests in one binary: one link, and nothing is forgotten (`tidy` checks the list below).
 
+mod suite {
+    mod support;
+
+    mod catalog;
+    mod cli;
+    mod damage;
+    mod golden;
+    mod hostile;
+    mod tidy;
+}

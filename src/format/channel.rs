@@ -1,6 +1,7 @@
 //! Channel state handles of unaligned checkpoints (`ChannelStateHandleSerializerV1` and `…V2`).
 
 use super::operator::read_offsets;
+use super::version::{Dialect, Variant};
 use super::{Version, stream};
 use crate::model::{ChannelHandle, ChannelInfo, ChannelSide};
 use crate::wire::{Budget, Decoded, EncodeError, Problem, Reader, Writer};
@@ -11,38 +12,20 @@ const ONE_RESULT: u8 = 2;
 const MERGED_INPUT: u8 = 3;
 const MERGED_RESULT: u8 = 4;
 
-/// The ways in which a channel state handle was laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ChannelLayout {
-    /// Flink 1.11, in version 3: no subtask index.
-    WithoutSubtask,
-    /// Flink 1.12 to 2.0, in versions 3 to 5.
-    WithSubtask,
-    /// From version 6 on: a type byte first, and merged handles.
-    Typed,
-}
-
-impl ChannelLayout {
-    /// The layout of a version; version 3 has an older one too.
-    pub(super) fn of(version: Version) -> Self {
-        if version >= Version::V6 { ChannelLayout::Typed } else { ChannelLayout::WithSubtask }
-    }
-}
-
 pub(super) fn read_list<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    layout: ChannelLayout,
+    dialect: Dialect,
     side: ChannelSide,
 ) -> Decoded<Vec<ChannelHandle<'a>>> {
     // The smallest of all: a merged handle is a type, a subtask, a size, an empty segment and a length.
     let count = reader.count("the number of channel state handles", 18)?;
     let mut handles = budget.vec(reader, count)?;
     for _ in 0..count {
-        let merged = layout == ChannelLayout::Typed && read_type(reader, side)?;
+        let merged = dialect.version.has_typed_channels() && read_type(reader, side)?;
         handles.push(match merged {
             true => read_merged(reader, budget, side)?,
-            false => read_one(reader, budget, layout, side)?,
+            false => read_one(reader, budget, dialect, side)?,
         });
     }
     Ok(handles)
@@ -53,7 +36,7 @@ pub(super) fn write_list(
     version: Version,
     handles: &[ChannelHandle<'_>],
 ) -> Result<(), EncodeError> {
-    let typed = ChannelLayout::of(version) == ChannelLayout::Typed;
+    let typed = version.has_typed_channels();
     out.count("channel state handles", handles.len())?;
     for handle in handles {
         if typed {
@@ -70,7 +53,11 @@ pub(super) fn write_list(
             None => return Err(version.lacks("channel state without a subtask index")),
         }
         match &handle.info {
-            ChannelInfo::One { gate, channel, offsets } => {
+            ChannelInfo::One {
+                gate,
+                channel,
+                offsets,
+            } => {
                 out.i32(*gate);
                 out.i32(*channel);
                 out.count("buffer offsets", offsets.len())?;
@@ -95,35 +82,61 @@ fn read_type(reader: &mut Reader<'_>, side: ChannelSide) -> Decoded<bool> {
     match (reader.u8()?, side) {
         (ONE_INPUT, ChannelSide::Input) | (ONE_RESULT, ChannelSide::Result) => Ok(false),
         (MERGED_INPUT, ChannelSide::Input) | (MERGED_RESULT, ChannelSide::Result) => Ok(true),
-        (tag, _) => Err(reader.error_at(at, Problem::UnknownTag { what: "channel state handle", tag: tag.into() })),
+        (tag, _) => Err(reader.error_at(
+            at,
+            Problem::UnknownTag {
+                what: "channel state handle",
+                tag: tag.into(),
+            },
+        )),
     }
 }
 
 fn read_one<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    layout: ChannelLayout,
+    dialect: Dialect,
     side: ChannelSide,
 ) -> Decoded<ChannelHandle<'a>> {
-    let subtask_index = match layout {
-        ChannelLayout::WithoutSubtask => None,
-        ChannelLayout::WithSubtask | ChannelLayout::Typed => Some(reader.i32()?),
+    let subtask_index = match dialect.variant {
+        Variant::Flink111 => None,
+        Variant::Usual | Variant::Flink114 => Some(reader.i32()?),
     };
     let (gate, channel) = (reader.i32()?, reader.i32()?);
     let count = reader.count("the number of buffer offsets", 8)?;
     let offsets = read_offsets(reader, budget, count)?;
     let size = reader.i64()?;
     let stream = stream::required(reader, budget, 0)?;
-    let info = ChannelInfo::One { gate, channel, offsets };
-    Ok(ChannelHandle { side, subtask_index, info, size, stream })
+    let info = ChannelInfo::One {
+        gate,
+        channel,
+        offsets,
+    };
+    Ok(ChannelHandle {
+        side,
+        subtask_index,
+        info,
+        size,
+        stream,
+    })
 }
 
-fn read_merged<'a>(reader: &mut Reader<'a>, budget: &mut Budget, side: ChannelSide) -> Decoded<ChannelHandle<'a>> {
+fn read_merged<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+    side: ChannelSide,
+) -> Decoded<ChannelHandle<'a>> {
     let subtask_index = Some(reader.i32()?);
     let size = reader.i64()?;
     let stream = stream::required(reader, budget, 0)?;
     let packed = reader.bytes("the length of merged channel offsets")?;
-    Ok(ChannelHandle { side, subtask_index, info: ChannelInfo::Merged(Cow::Borrowed(packed)), size, stream })
+    Ok(ChannelHandle {
+        side,
+        subtask_index,
+        info: ChannelInfo::Merged(Cow::Borrowed(packed)),
+        size,
+        stream,
+    })
 }
 
 /// One channel inside a merged handle.
@@ -150,7 +163,12 @@ pub fn merged_channels(packed: &[u8]) -> Decoded<Vec<MergedChannel>> {
     for _ in 0..count {
         let (gate, channel, size) = (reader.i32()?, reader.i32()?, reader.i64()?);
         let offsets = reader.count("the number of buffer offsets", 8)?;
-        channels.push(MergedChannel { gate, channel, size, offsets: read_offsets(&mut reader, &mut budget, offsets)? });
+        channels.push(MergedChannel {
+            gate,
+            channel,
+            size,
+            offsets: read_offsets(&mut reader, &mut budget, offsets)?,
+        });
     }
     Ok(channels)
 }

@@ -1,10 +1,11 @@
 //! Keyed state handles (`MetadataV2V3SerializerBase.serializeKeyedStateHandle`).
 
 use super::operator::read_offsets;
-use super::{descend, stream};
+use super::version::Variant;
+use super::{Version, descend, stream};
 use crate::model::handle::{
-    ChangesInFiles, ChangesInMemory, Changelog, Incremental, IncrementalExtra, KeyGroups, KeyGroupsKind, LocalFile,
-    StateChange,
+    Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChangesInMemory, Incremental,
+    IncrementalExtra, KeyGroups, KeyGroupsKind, LocalFile, StateChange,
 };
 use crate::model::{KeyGroupRange, KeyedHandle};
 use crate::wire::{Budget, Decoded, EncodeError, Problem, Reader, Writer};
@@ -29,11 +30,19 @@ const CHANGELOG_V2: u8 = 14;
 pub(super) fn read_boxed<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
+    variant: Variant,
 ) -> Decoded<Option<Box<KeyedHandle<'a>>>> {
-    read(reader, budget, 0)?.map(|handle| budget.boxed(reader, handle)).transpose()
+    read(reader, budget, variant, 0)?
+        .map(|handle| budget.boxed(reader, handle))
+        .transpose()
 }
 
-fn read<'a>(reader: &mut Reader<'a>, budget: &mut Budget, depth: u32) -> Decoded<Option<KeyedHandle<'a>>> {
+fn read<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+    variant: Variant,
+    depth: u32,
+) -> Decoded<Option<KeyedHandle<'a>>> {
     let at = reader.offset();
     let handle = match reader.u8()? {
         NULL => return Ok(None),
@@ -45,23 +54,62 @@ fn read<'a>(reader: &mut Reader<'a>, budget: &mut Budget, depth: u32) -> Decoded
             KeyedHandle::Incremental(budget.boxed(reader, handle)?)
         }
         tag @ (CHANGELOG | CHANGELOG_V2) => {
-            let handle = read_changelog(reader, budget, tag == CHANGELOG_V2, depth)?;
+            let fields = Fields {
+                extra: variant != Variant::Flink114,
+                second: tag == CHANGELOG_V2,
+            };
+            let handle = read_changelog(reader, budget, variant, fields, depth)?;
             KeyedHandle::Changelog(budget.boxed(reader, handle)?)
         }
         CHANGES_IN_MEMORY => {
-            let handle = read_changes_in_memory(reader, budget)?;
+            let handle = read_changes_in_memory(reader, budget, variant)?;
             KeyedHandle::ChangesInMemory(budget.boxed(reader, handle)?)
         }
         tag @ (CHANGES_IN_FILES | CHANGES_IN_FILES_V2) => {
-            let handle = read_changes_in_files(reader, budget, tag == CHANGES_IN_FILES_V2)?;
+            let fields = Fields {
+                extra: variant != Variant::Flink114,
+                second: tag == CHANGES_IN_FILES_V2,
+            };
+            let handle = read_changes_in_files(reader, budget, fields)?;
             KeyedHandle::ChangesInFiles(budget.boxed(reader, handle)?)
         }
-        tag => return Err(reader.error_at(at, Problem::UnknownTag { what: "keyed state handle", tag: tag.into() })),
+        tag => {
+            return Err(reader.error_at(
+                at,
+                Problem::UnknownTag {
+                    what: "keyed state handle",
+                    tag: tag.into(),
+                },
+            ));
+        }
     };
     Ok(Some(handle))
 }
 
-pub(super) fn write(out: &mut Writer, handle: Option<&KeyedHandle<'_>>) -> Result<(), EncodeError> {
+/// Which fields a handle has.
+#[derive(Clone, Copy)]
+struct Fields {
+    /// Those that Flink 1.15 added under the same tag.
+    extra: bool,
+    /// Those of the second tag.
+    second: bool,
+}
+
+/// The fields that Flink 1.15 added, which only version 3 may lack.
+fn needed<T>(extra: Option<&T>, version: Version) -> Result<Option<&T>, EncodeError> {
+    match extra {
+        None if version != Version::V3 => {
+            Err(version.lacks("a changelog handle without sizes and ids"))
+        }
+        extra => Ok(extra),
+    }
+}
+
+pub(super) fn write(
+    out: &mut Writer,
+    version: Version,
+    handle: Option<&KeyedHandle<'_>>,
+) -> Result<(), EncodeError> {
     match handle {
         None => {
             out.u8(NULL);
@@ -69,9 +117,9 @@ pub(super) fn write(out: &mut Writer, handle: Option<&KeyedHandle<'_>>) -> Resul
         }
         Some(KeyedHandle::KeyGroups(h)) => write_key_groups(out, h),
         Some(KeyedHandle::Incremental(h)) => write_incremental(out, h),
-        Some(KeyedHandle::Changelog(h)) => write_changelog(out, h),
-        Some(KeyedHandle::ChangesInMemory(h)) => write_changes_in_memory(out, h),
-        Some(KeyedHandle::ChangesInFiles(h)) => write_changes_in_files(out, h),
+        Some(KeyedHandle::Changelog(h)) => write_changelog(out, version, h),
+        Some(KeyedHandle::ChangesInMemory(h)) => write_changes_in_memory(out, version, h),
+        Some(KeyedHandle::ChangesInFiles(h)) => write_changes_in_files(out, version, h),
     }
 }
 
@@ -79,9 +127,14 @@ pub(super) fn write(out: &mut Writer, handle: Option<&KeyedHandle<'_>>) -> Resul
 /// not empty.
 fn read_range(reader: &mut Reader<'_>) -> Decoded<KeyGroupRange> {
     let at = reader.offset();
-    let range = KeyGroupRange { start: reader.i32()?, count: reader.i32()? };
+    let range = KeyGroupRange {
+        start: reader.i32()?,
+        count: reader.i32()?,
+    };
     match range.start < 0 && !range.is_empty() {
-        true => Err(reader.invalid_at(at, format_args!("key groups that start at {}", range.start))),
+        true => {
+            Err(reader.invalid_at(at, format_args!("key groups that start at {}", range.start)))
+        }
         false => Ok(range),
     }
 }
@@ -112,7 +165,11 @@ pub(super) fn write_range_and_offsets(out: &mut Writer, range: KeyGroupRange, of
     offsets.iter().for_each(|offset| out.i64(*offset));
 }
 
-fn read_key_groups<'a>(reader: &mut Reader<'a>, budget: &mut Budget, tag: u8) -> Decoded<KeyGroups<'a>> {
+fn read_key_groups<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+    tag: u8,
+) -> Decoded<KeyGroups<'a>> {
     let (range, offsets) = read_range_and_offsets(reader, budget)?;
     let stream = stream::required(reader, budget, 0)?;
     let kind = match tag {
@@ -120,7 +177,12 @@ fn read_key_groups<'a>(reader: &mut Reader<'a>, budget: &mut Budget, tag: u8) ->
         SAVEPOINT_KEY_GROUPS => KeyGroupsKind::Savepoint,
         _ => KeyGroupsKind::Plain,
     };
-    Ok(KeyGroups { kind, range, offsets, stream })
+    Ok(KeyGroups {
+        kind,
+        range,
+        offsets,
+        stream,
+    })
 }
 
 fn write_key_groups(out: &mut Writer, handle: &KeyGroups<'_>) -> Result<(), EncodeError> {
@@ -138,7 +200,11 @@ fn write_key_groups(out: &mut Writer, handle: &KeyGroups<'_>) -> Result<(), Enco
 }
 
 /// `MetadataV2V3SerializerBase.deserializeIncrementalStateHandle`.
-fn read_incremental<'a>(reader: &mut Reader<'a>, budget: &mut Budget, v2: bool) -> Decoded<Incremental<'a>> {
+fn read_incremental<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+    v2: bool,
+) -> Decoded<Incremental<'a>> {
     let checkpoint_id = reader.i64()?;
     let backend_id = reader.utf()?;
     let range = read_range(reader)?;
@@ -147,14 +213,29 @@ fn read_incremental<'a>(reader: &mut Reader<'a>, budget: &mut Budget, v2: bool) 
     let shared = read_local_files(reader, budget)?;
     let private = read_local_files(reader, budget)?;
     let extra = match v2 {
-        true => Some(IncrementalExtra { checkpointed_size, state_handle_id: reader.utf()? }),
+        true => Some(IncrementalExtra {
+            checkpointed_size,
+            state_handle_id: reader.utf()?,
+        }),
         false => None,
     };
-    Ok(Incremental { checkpoint_id, backend_id, range, meta, shared, private, extra })
+    Ok(Incremental {
+        checkpoint_id,
+        backend_id,
+        range,
+        meta,
+        shared,
+        private,
+        extra,
+    })
 }
 
 fn write_incremental(out: &mut Writer, handle: &Incremental<'_>) -> Result<(), EncodeError> {
-    out.u8(if handle.extra.is_some() { INCREMENTAL_V2 } else { INCREMENTAL });
+    out.u8(if handle.extra.is_some() {
+        INCREMENTAL_V2
+    } else {
+        INCREMENTAL
+    });
     out.i64(handle.checkpoint_id);
     out.utf(&handle.backend_id)?;
     write_range(out, handle.range);
@@ -171,13 +252,19 @@ fn write_incremental(out: &mut Writer, handle: &Incremental<'_>) -> Result<(), E
 }
 
 /// `MetadataV2V3SerializerBase.deserializeHandleAndLocalPathList`, a map until Flink 1.17.
-fn read_local_files<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Vec<LocalFile<'a>>> {
+fn read_local_files<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+) -> Decoded<Vec<LocalFile<'a>>> {
     // A name and a handle.
     let count = reader.count("the number of files", 3)?;
     let mut files = budget.vec(reader, count)?;
     for _ in 0..count {
         let local_path = reader.utf()?;
-        files.push(LocalFile { local_path, stream: stream::required(reader, budget, 0)? });
+        files.push(LocalFile {
+            local_path,
+            stream: stream::required(reader, budget, 0)?,
+        });
     }
     Ok(files)
 }
@@ -194,7 +281,8 @@ fn write_local_files(out: &mut Writer, files: &[LocalFile<'_>]) -> Result<(), En
 fn read_changelog<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    v2: bool,
+    variant: Variant,
+    fields: Fields,
     depth: u32,
 ) -> Decoded<Changelog<'a>> {
     let depth = descend(reader, depth)?;
@@ -203,62 +291,109 @@ fn read_changelog<'a>(
     if range.is_empty() {
         return Err(reader.invalid_at(at, "a changelog handle without key groups"));
     }
-    let checkpointed_size = reader.i64()?;
-    let materialized = read_parts(reader, budget, "the number of materialized handles", depth)?;
+    let checkpointed_size = if fields.extra { reader.i64()? } else { 0 };
+    let materialized = read_parts(
+        reader,
+        budget,
+        variant,
+        "the number of materialized handles",
+        depth,
+    )?;
     let at = reader.offset();
-    let non_materialized = read_parts(reader, budget, "the number of non-materialized handles", depth)?;
+    let non_materialized = read_parts(
+        reader,
+        budget,
+        variant,
+        "the number of non-materialized handles",
+        depth,
+    )?;
     if !non_materialized.iter().all(is_changes) {
         return Err(reader.invalid_at(at, "a non-materialized part that is not a list of changes"));
     }
-    let materialization_id = reader.i64()?;
-    let checkpoint_id = if v2 { Some(reader.i64()?) } else { None };
-    let state_handle_id = reader.utf()?;
+    let materialization_id = if fields.extra { reader.i64()? } else { 0 };
+    let checkpoint_id = if fields.second {
+        Some(reader.i64()?)
+    } else {
+        None
+    };
+    let extra = match fields.extra {
+        true => Some(ChangelogExtra {
+            checkpointed_size,
+            materialization_id,
+            state_handle_id: reader.utf()?,
+        }),
+        false => None,
+    };
     Ok(Changelog {
         range,
-        checkpointed_size,
         materialized,
         non_materialized,
-        materialization_id,
+        extra,
         checkpoint_id,
-        state_handle_id,
     })
 }
 
 /// What Flink casts the non-materialized parts to (`ChangelogStateHandle`).
 fn is_changes(part: &Option<KeyedHandle<'_>>) -> bool {
-    matches!(part, Some(KeyedHandle::ChangesInMemory(_) | KeyedHandle::ChangesInFiles(_)))
+    matches!(
+        part,
+        Some(KeyedHandle::ChangesInMemory(_) | KeyedHandle::ChangesInFiles(_))
+    )
 }
 
 fn read_parts<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
+    variant: Variant,
     what: &'static str,
     depth: u32,
 ) -> Decoded<Vec<Option<KeyedHandle<'a>>>> {
     let count = reader.count(what, 1)?;
     let mut parts = budget.vec(reader, count)?;
     for _ in 0..count {
-        parts.push(read(reader, budget, depth)?);
+        parts.push(read(reader, budget, variant, depth)?);
     }
     Ok(parts)
 }
 
-fn write_changelog(out: &mut Writer, handle: &Changelog<'_>) -> Result<(), EncodeError> {
-    out.u8(if handle.checkpoint_id.is_some() { CHANGELOG_V2 } else { CHANGELOG });
+fn write_changelog(
+    out: &mut Writer,
+    version: Version,
+    handle: &Changelog<'_>,
+) -> Result<(), EncodeError> {
+    let extra = needed(handle.extra.as_ref(), version)?;
+    out.u8(if handle.checkpoint_id.is_some() {
+        CHANGELOG_V2
+    } else {
+        CHANGELOG
+    });
     write_range(out, handle.range);
-    out.i64(handle.checkpointed_size);
+    if let Some(extra) = extra {
+        out.i64(extra.checkpointed_size);
+    }
     for parts in [&handle.materialized, &handle.non_materialized] {
         out.count("changelog parts", parts.len())?;
-        parts.iter().try_for_each(|part| write(out, part.as_ref()))?;
+        parts
+            .iter()
+            .try_for_each(|part| write(out, version, part.as_ref()))?;
     }
-    out.i64(handle.materialization_id);
+    if let Some(extra) = extra {
+        out.i64(extra.materialization_id);
+    }
     if let Some(id) = handle.checkpoint_id {
         out.i64(id);
     }
-    out.utf(&handle.state_handle_id)
+    match extra {
+        Some(extra) => out.utf(&extra.state_handle_id),
+        None => Ok(()),
+    }
 }
 
-fn read_changes_in_memory<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<ChangesInMemory<'a>> {
+fn read_changes_in_memory<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+    variant: Variant,
+) -> Decoded<ChangesInMemory<'a>> {
     let range = read_range(reader)?;
     let at = reader.offset();
     let (from, to) = (reader.i64()?, reader.i64()?);
@@ -273,12 +408,31 @@ fn read_changes_in_memory<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> D
         if key_group < -1 {
             return Err(reader.invalid_at(at, format_args!("a change of key group {key_group}")));
         }
-        changes.push(StateChange { key_group, change: Cow::Borrowed(reader.bytes("the length of a change")?) });
+        changes.push(StateChange {
+            key_group,
+            change: Cow::Borrowed(reader.bytes("the length of a change")?),
+        });
     }
-    Ok(ChangesInMemory { range, from, to, changes, state_handle_id: reader.utf()? })
+    let state_handle_id = if variant == Variant::Flink114 {
+        None
+    } else {
+        Some(reader.utf()?)
+    };
+    Ok(ChangesInMemory {
+        range,
+        from,
+        to,
+        changes,
+        state_handle_id,
+    })
 }
 
-fn write_changes_in_memory(out: &mut Writer, handle: &ChangesInMemory<'_>) -> Result<(), EncodeError> {
+fn write_changes_in_memory(
+    out: &mut Writer,
+    version: Version,
+    handle: &ChangesInMemory<'_>,
+) -> Result<(), EncodeError> {
+    let state_handle_id = needed(handle.state_handle_id.as_ref(), version)?;
     out.u8(CHANGES_IN_MEMORY);
     write_range(out, handle.range);
     out.i64(handle.from);
@@ -288,13 +442,16 @@ fn write_changes_in_memory(out: &mut Writer, handle: &ChangesInMemory<'_>) -> Re
         out.i32(change.key_group);
         out.bytes("bytes of a change", &change.change)?;
     }
-    out.utf(&handle.state_handle_id)
+    match state_handle_id {
+        Some(id) => out.utf(id),
+        None => Ok(()),
+    }
 }
 
 fn read_changes_in_files<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    v2: bool,
+    fields: Fields,
 ) -> Decoded<ChangesInFiles<'a>> {
     let range = read_range(reader)?;
     // An offset and a handle.
@@ -304,14 +461,39 @@ fn read_changes_in_files<'a>(
         let offset = reader.i64()?;
         streams.push((offset, stream::required(reader, budget, 0)?));
     }
-    let (size, checkpointed_size) = (reader.i64()?, reader.i64()?);
-    let state_handle_id = reader.utf()?;
-    let storage = if v2 { Some(reader.utf()?) } else { None };
-    Ok(ChangesInFiles { range, streams, size, checkpointed_size, state_handle_id, storage })
+    let size = reader.i64()?;
+    let extra = match fields.extra {
+        true => Some(ChangesExtra {
+            checkpointed_size: reader.i64()?,
+            state_handle_id: reader.utf()?,
+        }),
+        false => None,
+    };
+    let storage = if fields.second {
+        Some(reader.utf()?)
+    } else {
+        None
+    };
+    Ok(ChangesInFiles {
+        range,
+        streams,
+        size,
+        extra,
+        storage,
+    })
 }
 
-fn write_changes_in_files(out: &mut Writer, handle: &ChangesInFiles<'_>) -> Result<(), EncodeError> {
-    out.u8(if handle.storage.is_some() { CHANGES_IN_FILES_V2 } else { CHANGES_IN_FILES });
+fn write_changes_in_files(
+    out: &mut Writer,
+    version: Version,
+    handle: &ChangesInFiles<'_>,
+) -> Result<(), EncodeError> {
+    let extra = needed(handle.extra.as_ref(), version)?;
+    out.u8(if handle.storage.is_some() {
+        CHANGES_IN_FILES_V2
+    } else {
+        CHANGES_IN_FILES
+    });
     write_range(out, handle.range);
     out.count("changelog files", handle.streams.len())?;
     for (offset, stream) in &handle.streams {
@@ -319,8 +501,10 @@ fn write_changes_in_files(out: &mut Writer, handle: &ChangesInFiles<'_>) -> Resu
         stream::write(out, Some(stream))?;
     }
     out.i64(handle.size);
-    out.i64(handle.checkpointed_size);
-    out.utf(&handle.state_handle_id)?;
+    if let Some(extra) = extra {
+        out.i64(extra.checkpointed_size);
+        out.utf(&extra.state_handle_id)?;
+    }
     match &handle.storage {
         Some(storage) => out.utf(storage),
         None => Ok(()),

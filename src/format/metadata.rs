@@ -1,10 +1,10 @@
 //! Checkpoint id, master states, operators and subtasks (`MetadataV2V3SerializerBase` and its heirs).
 
-use super::channel::ChannelLayout;
+use super::version::Dialect;
 use super::{Version, channel, keyed, operator, stream};
 use crate::model::{
-    ChannelSide, LegacyFields, MasterState, Metadata, OperatorId, OperatorSlot, OperatorState, Reference, StreamHandle,
-    Subtask, SubtaskState, Subtasks,
+    ChannelSide, LegacyFields, MasterState, Metadata, OperatorId, OperatorSlot, OperatorState,
+    Reference, StreamHandle, Subtask, SubtaskState, Subtasks,
 };
 use crate::wire::{Budget, Decoded, EncodeError, JavaStr, Reader, Writer};
 use std::borrow::Cow;
@@ -15,8 +15,7 @@ const MASTER_STATE_MAGIC: u32 = 0xc96b_1696;
 pub(super) fn read<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    version: Version,
-    layout: ChannelLayout,
+    dialect: Dialect,
 ) -> Decoded<Metadata<'a>> {
     reader.enter("checkpoint id");
     let at = reader.offset();
@@ -32,18 +31,26 @@ pub(super) fn read<'a>(
         master_states.push(read_master_state(reader)?);
     }
     reader.enter("operator states");
+    let version = dialect.version;
     let smallest = if version.has_names() { 33 } else { 28 };
     let count = reader.count("the number of operators", smallest)?;
     let mut operators = budget.vec(reader, count)?;
     for index in 0..count {
-        let operator = read_operator(reader, budget, version, layout);
+        let operator = read_operator(reader, budget, dialect);
         operators.push(operator.map_err(|mut error| {
             error.section = format!("operator {index}, {}", error.section);
             error
         })?);
     }
     let trailing = Cow::Borrowed(&[][..]);
-    Ok(Metadata { version, checkpoint_id, master_states, operators, properties: None, trailing })
+    Ok(Metadata {
+        version,
+        checkpoint_id,
+        master_states,
+        operators,
+        properties: None,
+        trailing,
+    })
 }
 
 pub(super) fn write(out: &mut Writer, metadata: &Metadata<'_>) -> Result<(), EncodeError> {
@@ -53,7 +60,10 @@ pub(super) fn write(out: &mut Writer, metadata: &Metadata<'_>) -> Result<(), Enc
         write_master_state(out, state)?;
     }
     out.count("operators", metadata.operators.len())?;
-    metadata.operators.iter().try_for_each(|operator| write_operator(out, metadata.version, operator))
+    metadata
+        .operators
+        .iter()
+        .try_for_each(|operator| write_operator(out, metadata.version, operator))
 }
 
 /// `MetadataV2V3SerializerBase.deserializeMasterState`: a sub-array of exactly the length that it declares.
@@ -71,7 +81,11 @@ fn read_master_state<'a>(reader: &mut Reader<'a>) -> Decoded<MasterState<'a>> {
     if before.saturating_sub(reader.left()) != length {
         return Err(reader.invalid_at(length_at, "a master state is not as long as it says"));
     }
-    Ok(MasterState { name, version, payload: Cow::Borrowed(payload) })
+    Ok(MasterState {
+        name,
+        version,
+        payload: Cow::Borrowed(payload),
+    })
 }
 
 fn write_master_state(out: &mut Writer, state: &MasterState<'_>) -> Result<(), EncodeError> {
@@ -88,9 +102,9 @@ fn write_master_state(out: &mut Writer, state: &MasterState<'_>) -> Result<(), E
 fn read_operator<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    version: Version,
-    layout: ChannelLayout,
+    dialect: Dialect,
 ) -> Decoded<OperatorState<'a>> {
+    let version = dialect.version;
     reader.enter("name and id");
     let (name, uid) = match version.has_names() {
         true => (reader.utf()?, reader.utf()?),
@@ -100,7 +114,9 @@ fn read_operator<'a>(
     let at = reader.offset();
     let (parallelism, max_parallelism) = (reader.i32()?, reader.i32()?);
     if parallelism < 0 || parallelism > max_parallelism {
-        let what = format_args!("parallelism {parallelism} with a maximum parallelism of {max_parallelism}");
+        let what = format_args!(
+            "parallelism {parallelism} with a maximum parallelism of {max_parallelism}"
+        );
         return Err(reader.invalid_at(at, what));
     }
     let mut chain_length = 1;
@@ -121,30 +137,51 @@ fn read_operator<'a>(
         Subtasks::FullyFinished(reader.i32()?)
     } else {
         // A finished subtask is its index and no more.
-        let smallest = if version.has_coordinators_and_channels() { 4 } else { 26 };
+        let smallest = if version.has_coordinators_and_channels() {
+            4
+        } else {
+            26
+        };
         let count = reader.count("the number of subtasks", smallest)?;
         let mut list = budget.vec(reader, count)?;
         for _ in 0..count {
-            list.push(read_subtask(reader, budget, version, layout, parallelism)?);
+            list.push(read_subtask(reader, budget, dialect, parallelism)?);
         }
         Subtasks::Some(list)
     };
-    Ok(OperatorState { name, uid, id, parallelism, max_parallelism, chain_length, coordinator, subtasks })
+    Ok(OperatorState {
+        name,
+        uid,
+        id,
+        parallelism,
+        max_parallelism,
+        chain_length,
+        coordinator,
+        subtasks,
+    })
 }
 
 /// `MetadataV2V3SerializerBase.deserializeAndCheckByteStreamStateHandle`: in line or not at all.
-fn read_coordinator<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Option<StreamHandle<'a>>> {
+fn read_coordinator<'a>(
+    reader: &mut Reader<'a>,
+    budget: &mut Budget,
+) -> Decoded<Option<StreamHandle<'a>>> {
     let at = reader.offset();
     match stream::read(reader, budget, 0)? {
         None => Ok(None),
         Some(handle @ StreamHandle::Bytes(_)) => Ok(Some(handle)),
-        Some(other) => {
-            Err(reader.invalid_at(at, format_args!("coordinator state in a {}, not in line", other.class())))
-        }
+        Some(other) => Err(reader.invalid_at(
+            at,
+            format_args!("coordinator state in a {}, not in line", other.class()),
+        )),
     }
 }
 
-fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'_>) -> Result<(), EncodeError> {
+fn write_operator(
+    out: &mut Writer,
+    version: Version,
+    operator: &OperatorState<'_>,
+) -> Result<(), EncodeError> {
     if version.has_names() {
         out.utf(&operator.name)?;
         out.utf(&operator.uid)?;
@@ -156,7 +193,9 @@ fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'
         out.i32(operator.chain_length);
     }
     match &operator.coordinator {
-        Some(_) if !version.has_coordinators_and_channels() => return Err(version.lacks("coordinator state")),
+        Some(_) if !version.has_coordinators_and_channels() => {
+            return Err(version.lacks("coordinator state"));
+        }
         None if !version.has_coordinators_and_channels() => {}
         coordinator => stream::write(out, coordinator.as_ref())?,
     }
@@ -167,7 +206,8 @@ fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'
         Subtasks::FullyFinished(count) => out.i32(*count),
         Subtasks::Some(list) => {
             out.count("subtasks", list.len())?;
-            list.iter().try_for_each(|subtask| write_subtask(out, version, subtask))?;
+            list.iter()
+                .try_for_each(|subtask| write_subtask(out, version, subtask))?;
         }
     }
     Ok(())
@@ -178,14 +218,13 @@ fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'
 fn read_subtask<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    version: Version,
-    layout: ChannelLayout,
+    dialect: Dialect,
     parallelism: i32,
 ) -> Decoded<Subtask<'a>> {
     reader.enter("subtasks");
     let at = reader.offset();
     let stored = reader.i32()?;
-    let finished = version.has_coordinators_and_channels() && stored < 0;
+    let finished = dialect.version.has_coordinators_and_channels() && stored < 0;
     // For a negative number, !n is −(n + 1) and cannot overflow.
     let index = if finished { !stored } else { stored };
     if index < 0 || index >= parallelism {
@@ -195,14 +234,21 @@ fn read_subtask<'a>(
     if finished {
         return Ok(Subtask { index, state: None });
     }
-    let state = read_subtask_state(reader, budget, version, layout).map_err(|mut error| {
+    let state = read_subtask_state(reader, budget, dialect).map_err(|mut error| {
         error.section = format!("subtask {index}, {}", error.section);
         error
     })?;
-    Ok(Subtask { index, state: Some(budget.boxed(reader, state)?) })
+    Ok(Subtask {
+        index,
+        state: Some(budget.boxed(reader, state)?),
+    })
 }
 
-fn write_subtask(out: &mut Writer, version: Version, subtask: &Subtask<'_>) -> Result<(), EncodeError> {
+fn write_subtask(
+    out: &mut Writer,
+    version: Version,
+    subtask: &Subtask<'_>,
+) -> Result<(), EncodeError> {
     match &subtask.state {
         Some(state) => {
             out.i32(subtask.index);
@@ -220,9 +266,9 @@ fn write_subtask(out: &mut Writer, version: Version, subtask: &Subtask<'_>) -> R
 fn read_subtask_state<'a>(
     reader: &mut Reader<'a>,
     budget: &mut Budget,
-    version: Version,
-    layout: ChannelLayout,
+    dialect: Dialect,
 ) -> Decoded<SubtaskState<'a>> {
+    let version = dialect.version;
     let mut state = SubtaskState::default();
     if version.has_legacy_fields() {
         reader.enter("legacy fields");
@@ -239,14 +285,15 @@ fn read_subtask_state<'a>(
     reader.enter("raw operator state");
     state.raw_operator = read_slot(reader, budget)?;
     reader.enter("managed keyed state");
-    state.managed_keyed = keyed::read_boxed(reader, budget)?;
+    state.managed_keyed = keyed::read_boxed(reader, budget, dialect.variant)?;
     reader.enter("raw keyed state");
-    state.raw_keyed = keyed::read_boxed(reader, budget)?;
+    state.raw_keyed = keyed::read_boxed(reader, budget, dialect.variant)?;
     if version.has_coordinators_and_channels() {
         reader.enter("input channel state");
-        state.input_channels = channel::read_list(reader, budget, layout, ChannelSide::Input)?;
+        state.input_channels = channel::read_list(reader, budget, dialect, ChannelSide::Input)?;
         reader.enter("result subpartition state");
-        state.result_subpartitions = channel::read_list(reader, budget, layout, ChannelSide::Result)?;
+        state.result_subpartitions =
+            channel::read_list(reader, budget, dialect, ChannelSide::Result)?;
     }
     if version.has_references() {
         reader.enter("reference checkpoint id");
@@ -258,15 +305,19 @@ fn read_subtask_state<'a>(
     Ok(state)
 }
 
-fn write_subtask_state(out: &mut Writer, version: Version, state: &SubtaskState<'_>) -> Result<(), EncodeError> {
+fn write_subtask_state(
+    out: &mut Writer,
+    version: Version,
+    state: &SubtaskState<'_>,
+) -> Result<(), EncodeError> {
     if version.has_legacy_fields() {
         out.i64(state.legacy.duration);
         out.i32(state.legacy.states);
     }
     write_slot(out, &state.managed_operator)?;
     write_slot(out, &state.raw_operator)?;
-    keyed::write(out, state.managed_keyed.as_deref())?;
-    keyed::write(out, state.raw_keyed.as_deref())?;
+    keyed::write(out, version, state.managed_keyed.as_deref())?;
+    keyed::write(out, version, state.raw_keyed.as_deref())?;
     if version.has_coordinators_and_channels() {
         channel::write_list(out, version, &state.input_channels)?;
         channel::write_list(out, version, &state.result_subpartitions)?;
@@ -274,7 +325,9 @@ fn write_subtask_state(out: &mut Writer, version: Version, state: &SubtaskState<
         return Err(version.lacks("channel state"));
     }
     match state.reference {
-        Reference::Checkpoint(_) if !version.has_references() => return Err(version.lacks("a reference checkpoint id")),
+        Reference::Checkpoint(_) if !version.has_references() => {
+            return Err(version.lacks("a reference checkpoint id"));
+        }
         _ if !version.has_references() => {}
         Reference::None(marker) => out.u8(marker),
         Reference::Checkpoint(id) => {
@@ -292,7 +345,10 @@ fn read_slot<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Operat
         return Ok(OperatorSlot::default());
     }
     let handle = operator::read(reader, budget)?;
-    Ok(OperatorSlot { presence, handle: Some(budget.boxed(reader, handle)?) })
+    Ok(OperatorSlot {
+        presence,
+        handle: Some(budget.boxed(reader, handle)?),
+    })
 }
 
 fn write_slot(out: &mut Writer, slot: &OperatorSlot<'_>) -> Result<(), EncodeError> {

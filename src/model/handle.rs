@@ -210,16 +210,23 @@ pub struct LocalFile<'a> {
 pub struct Changelog<'a> {
     /// The key groups.
     pub range: KeyGroupRange,
-    /// Bytes that this checkpoint uploaded.
-    pub checkpointed_size: i64,
     /// The state as it was materialised last; an entry may be null.
     pub materialized: Vec<Option<KeyedHandle<'a>>>,
     /// The changes since; an entry may be null.
     pub non_materialized: Vec<Option<KeyedHandle<'a>>>,
-    /// Counts the materialisations.
-    pub materialization_id: i64,
+    /// Fields that Flink 1.14 did not write.
+    pub extra: Option<ChangelogExtra<'a>>,
     /// The checkpoint; tag 14 has it, tag 8 does not.
     pub checkpoint_id: Option<i64>,
+}
+
+/// What Flink 1.15 added to a changelog handle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangelogExtra<'a> {
+    /// Bytes that this checkpoint uploaded.
+    pub checkpointed_size: i64,
+    /// Counts the materialisations.
+    pub materialization_id: i64,
     /// The id of the handle.
     pub state_handle_id: JavaStr<'a>,
 }
@@ -235,8 +242,8 @@ pub struct ChangesInMemory<'a> {
     pub to: i64,
     /// The changes.
     pub changes: Vec<StateChange<'a>>,
-    /// The id of the handle.
-    pub state_handle_id: JavaStr<'a>,
+    /// The id of the handle; Flink 1.14 did not write it.
+    pub state_handle_id: Option<JavaStr<'a>>,
 }
 
 /// One change (`StateChange`).
@@ -257,12 +264,19 @@ pub struct ChangesInFiles<'a> {
     pub streams: Vec<(i64, StreamHandle<'a>)>,
     /// Size in bytes.
     pub size: i64,
+    /// Fields that Flink 1.14 did not write.
+    pub extra: Option<ChangesExtra<'a>>,
+    /// The storage that wrote them; tag 13 has it, tag 10 does not and means "filesystem".
+    pub storage: Option<JavaStr<'a>>,
+}
+
+/// What Flink 1.15 added to a handle of changes in files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangesExtra<'a> {
     /// Bytes that this checkpoint uploaded.
     pub checkpointed_size: i64,
     /// The id of the handle.
     pub state_handle_id: JavaStr<'a>,
-    /// The storage that wrote them; tag 13 has it, tag 10 does not and means "filesystem".
-    pub storage: Option<JavaStr<'a>>,
 }
 
 /// In-flight buffers of one channel, or of several in one handle.

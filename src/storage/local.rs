@@ -5,7 +5,7 @@ use crate::model::Location;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::fs::{self, DirEntry, File, FileType, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -25,7 +25,10 @@ impl Storage for LocalStorage {
         Ok(Stat {
             kind: kind_of(metadata.file_type()),
             size: metadata.len(),
-            modified: metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()),
+            modified: metadata
+                .modified()
+                .ok()
+                .and_then(|time| Timestamp::try_from(time).ok()),
         })
     }
 
@@ -35,7 +38,10 @@ impl Storage for LocalStorage {
         for entry in fs::read_dir(path).map_err(|e| failed(dir, &e))? {
             let entry = entry.map_err(|e| failed(dir, &e))?;
             let kind = entry.file_type().map_err(|e| failed(dir, &e))?;
-            entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind: kind_of(kind) });
+            entries.push(Entry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                kind: kind_of(kind),
+            });
         }
         Ok(entries)
     }
@@ -74,11 +80,7 @@ impl Storage for LocalStorage {
 
     fn read(&self, file: &Location, limit: u64) -> Result<Vec<u8>, StorageError> {
         let path = local_path(file)?;
-        // Opening a pipe would wait for a writer.
-        let stat = self.stat(file)?;
-        if stat.kind != EntryKind::File {
-            return Err(StorageError::new(StorageErrorKind::Other, file, "not a file"));
-        }
+        let stat = self.stat_file(file)?;
         if stat.size > limit {
             let message = format!("{} bytes, more than the {limit} that are read", stat.size);
             return Err(StorageError::new(StorageErrorKind::TooLarge, file, message));
@@ -88,6 +90,38 @@ impl Storage for LocalStorage {
         opened.map_err(|e| failed(file, &e))?;
         Ok(content)
     }
+
+    fn read_range(
+        &self,
+        file: &Location,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<u8>, StorageError> {
+        let path = local_path(file)?;
+        self.stat_file(file)?;
+        let mut content = Vec::new();
+        let read = File::open(path).and_then(|mut f| {
+            f.seek(io::SeekFrom::Start(offset))?;
+            f.take(length).read_to_end(&mut content)
+        });
+        read.map_err(|e| failed(file, &e))?;
+        Ok(content)
+    }
+}
+
+impl LocalStorage {
+    /// What is known of a file that is to be opened. Opening a pipe would wait for a writer.
+    fn stat_file(&self, file: &Location) -> Result<Stat, StorageError> {
+        let stat = self.stat(file)?;
+        match stat.kind {
+            EntryKind::File => Ok(stat),
+            _ => Err(StorageError::new(
+                StorageErrorKind::Other,
+                file,
+                "not a file",
+            )),
+        }
+    }
 }
 
 /// The path of a local place.
@@ -96,13 +130,23 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
         return Ok(PathBuf::from(place.path()));
     }
     let scheme = place.scheme().unwrap_or("file");
-    let message = format!("this build of chkctl does not read {scheme}: locations; --map reads a local copy instead");
-    Err(StorageError::new(StorageErrorKind::Unsupported, place, message))
+    let message = format!(
+        "this build of chkctl does not read {scheme}: locations; --map reads a local copy instead"
+    );
+    Err(StorageError::new(
+        StorageErrorKind::Unsupported,
+        place,
+        message,
+    ))
 }
 
 /// The entry of each name, by one listing.
 fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> {
-    let wanted: HashMap<&[u8], usize> = names.iter().enumerate().map(|(i, name)| (name.as_bytes(), i)).collect();
+    let wanted: HashMap<&[u8], usize> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| (name.as_bytes(), i))
+        .collect();
     let mut found: Vec<Option<DirEntry>> = Vec::new();
     found.resize_with(names.len(), || None);
     for entry in fs::read_dir(path)? {
@@ -113,7 +157,11 @@ fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> 
         }
     }
     // The same name asked for twice has one slot; the others are asked for by themselves.
-    if wanted.len() != names.len() { Err(io::Error::other("repeated names")) } else { Ok(found) }
+    if wanted.len() != names.len() {
+        Err(io::Error::other("repeated names"))
+    } else {
+        Ok(found)
+    }
 }
 
 fn presence(path: &Path, metadata: io::Result<Metadata>) -> Presence {
@@ -124,9 +172,13 @@ fn presence(path: &Path, metadata: io::Result<Metadata>) -> Presence {
     };
     match metadata {
         Ok(metadata) if !metadata.is_file() => Presence::NotAFile,
-        Ok(metadata) if may_read(&metadata) => Presence::File { size: metadata.len() },
+        Ok(metadata) if may_read(&metadata) => Presence::File {
+            size: metadata.len(),
+        },
         Ok(metadata) => match File::open(path) {
-            Ok(_) => Presence::File { size: metadata.len() },
+            Ok(_) => Presence::File {
+                size: metadata.len(),
+            },
             Err(error) => Presence::from_error(failed_path(path, &error)),
         },
         Err(error) => Presence::from_error(failed_path(path, &error)),
@@ -146,8 +198,15 @@ fn may_read(_: &Metadata) -> bool {
 }
 
 /// Applies `judge` to all items on several threads, keeping their order.
-fn in_parallel<T: Sync>(items: &[T], progress: &dyn Fn(u64), judge: impl Fn(&T) -> Presence + Sync) -> Vec<Presence> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len() / PER_THREAD).max(1);
+fn in_parallel<T: Sync>(
+    items: &[T],
+    progress: &dyn Fn(u64),
+    judge: impl Fn(&T) -> Presence + Sync,
+) -> Vec<Presence> {
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(items.len() / PER_THREAD)
+        .max(1);
     let mut answers = Vec::with_capacity(items.len());
     // In rounds, so that the caller hears of progress on its own thread.
     for round in items.chunks(threads * PER_THREAD * 4) {
@@ -188,7 +247,11 @@ fn failed(place: &Location, error: &io::Error) -> StorageError {
 }
 
 fn failed_path(path: &Path, error: &io::Error) -> StorageError {
-    StorageError { kind: error_kind(error), place: path.to_string_lossy().into_owned(), message: error.to_string() }
+    StorageError {
+        kind: error_kind(error),
+        place: path.to_string_lossy().into_owned(),
+        message: error.to_string(),
+    }
 }
 
 fn error_kind(error: &io::Error) -> StorageErrorKind {
@@ -199,9 +262,9 @@ fn error_kind(error: &io::Error) -> StorageErrorKind {
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::InvalidInput => StorageErrorKind::NotFound,
         io::ErrorKind::PermissionDenied => StorageErrorKind::PermissionDenied,
-        io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::StaleNetworkFileHandle => {
-            StorageErrorKind::Transient
-        }
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::StaleNetworkFileHandle => StorageErrorKind::Transient,
         _ => StorageErrorKind::Other,
     }
 }
@@ -225,15 +288,20 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let storage = LocalStorage;
         let at_once = storage.lookup(&place(dir.path()), &names, &|_| {});
-        let one_by_one: Vec<Presence> =
-            names.iter().flat_map(|name| storage.lookup(&place(dir.path()), &[name], &|_| {})).collect();
+        let one_by_one: Vec<Presence> = names
+            .iter()
+            .flat_map(|name| storage.lookup(&place(dir.path()), &[name], &|_| {}))
+            .collect();
         assert_eq!(at_once, one_by_one);
-        assert_eq!(at_once[..4], [
-            Presence::NotAFile,
-            Presence::File { size: 1 },
-            Presence::File { size: 2 },
-            Presence::Missing
-        ]);
+        assert_eq!(
+            at_once[..4],
+            [
+                Presence::NotAFile,
+                Presence::File { size: 1 },
+                Presence::File { size: 2 },
+                Presence::Missing
+            ]
+        );
     }
 
     #[test]
@@ -241,8 +309,10 @@ mod tests {
     fn a_link_to_a_file_counts_as_the_file_and_a_dangling_one_as_missing() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("real"), b"123").expect("a file");
-        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("good")).expect("a link");
-        std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("bad")).expect("a link");
+        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("good"))
+            .expect("a link");
+        std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("bad"))
+            .expect("a link");
         let answers = LocalStorage.lookup(&place(dir.path()), &["good", "bad"], &|_| {});
         assert_eq!(answers, [Presence::File { size: 3 }, Presence::Missing]);
     }
@@ -258,6 +328,9 @@ mod tests {
     #[test]
     fn a_place_of_another_scheme_is_unsupported_and_not_missing() {
         let remote = Location::parse("hdfs://nn/ck").expect("a path");
-        assert_eq!(LocalStorage.stat(&remote).map_err(|e| e.kind), Err(StorageErrorKind::Unsupported));
+        assert_eq!(
+            LocalStorage.stat(&remote).map_err(|e| e.kind),
+            Err(StorageErrorKind::Unsupported)
+        );
     }
 }

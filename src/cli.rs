@@ -1,0 +1,356 @@
+//! The command line: arguments, settings, exit codes. One file per command below `cli/`.
+//!
+//! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
+
+mod bar;
+mod files;
+mod inspect;
+mod latest;
+mod list;
+mod settings;
+mod uid;
+mod verify;
+
+use crate::model::Location;
+use crate::storage::{LocalStorage, Storage, StorageError};
+use crate::survey::resolve::{PathMap, PathMaps, absolute};
+use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
+use anyhow::Context as _;
+use bar::Bar;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Inspect and verify Apache Flink checkpoints and savepoints, and pick the one to restart from; no JVM needed.
+#[derive(Debug, Parser)]
+#[command(name = "chkctl", version, max_term_width = 120, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, nothing wrong; 1 done, with findings; 2 usage; 3 partly done; 4 refused by a guard;
+5 no verdict (storage unreachable, permission denied, timed out); 130 interrupted.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Globals {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing on stderr but errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// When to colour the output.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+    /// Draw no progress bar.
+    #[arg(long, global = true)]
+    no_progress: bool,
+    /// Read references below FROM at TO: for trees that were copied or mounted elsewhere. May be given again.
+    #[arg(long, global = true, value_name = "FROM=TO")]
+    map: Vec<PathMap>,
+    /// Take roots from the configuration of Flink in this directory when none are given.
+    #[arg(long, global = true, value_name = "DIR", env = "FLINK_CONF_DIR")]
+    flink_conf: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::ListArgs),
+    Latest(latest::LatestArgs),
+    Inspect(inspect::InspectArgs),
+    Files(files::FilesArgs),
+    Verify(verify::VerifyArgs),
+    Uid(uid::UidArgs),
+}
+
+/// How a run ended (`docs/cli.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, nothing wrong.
+    Fine = 0,
+    /// Done, with findings.
+    Findings = 1,
+    /// The command line made no sense.
+    Usage = 2,
+    /// Something could not be judged.
+    NoVerdict = 5,
+}
+
+/// An error that ends a run, with the exit code for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+fn failure(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    Failure {
+        exit,
+        message: message.into(),
+    }
+    .into()
+}
+
+/// Parses the command line, runs the command and gives the exit status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors to clap either.
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Fine
+            };
+            return match error.print() {
+                Ok(()) => ExitCode::from(exit as u8),
+                Err(_) => ExitCode::from(Exit::Usage as u8),
+            };
+        }
+    };
+    let mut session = Session::new(cli.globals);
+    let result = match cli.command {
+        Command::List(args) => list::run(&mut session, &args),
+        Command::Latest(args) => latest::run(&mut session, &args),
+        Command::Inspect(args) => inspect::run(&mut session, &args),
+        Command::Files(args) => files::run(&mut session, &args),
+        Command::Verify(args) => verify::run(&mut session, &args),
+        Command::Uid(args) => uid::run(&mut session, &args),
+    };
+    let exit = result
+        .and_then(|exit| session.flush().map(|()| exit))
+        .unwrap_or_else(|error| report(&error));
+    ExitCode::from(exit as u8)
+}
+
+/// Says what went wrong, and finds the exit code for it. A closed pipe is success: whoever reads had enough.
+fn report(error: &anyhow::Error) -> Exit {
+    let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    if error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref())
+        .any(broken_pipe)
+    {
+        return Exit::Fine;
+    }
+    let text = format!("{error:#}");
+    let _ = writeln!(io::stderr(), "chkctl: {}", crate::render::Escaped(text));
+    let failure = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Failure>());
+    failure.map_or(Exit::NoVerdict, |failure| failure.exit)
+}
+
+/// What a command works with: options, storage and the place its output goes.
+struct Session {
+    globals: Globals,
+    storage: LocalStorage,
+    out: io::BufWriter<io::Stdout>,
+    colour: bool,
+}
+
+impl Session {
+    fn new(globals: Globals) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = match globals.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => io::stdout().is_terminal() && !plain,
+        };
+        Session {
+            globals,
+            storage: LocalStorage,
+            out: io::BufWriter::new(io::stdout()),
+            colour,
+        }
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+
+    /// Data, for stdout.
+    fn print(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// One JSON object, for stdout.
+    fn print_json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    /// Talk, for stderr.
+    fn say(&self, text: impl std::fmt::Display) {
+        if !self.globals.quiet {
+            let _ = writeln!(io::stderr(), "{}", crate::render::Escaped(text));
+        }
+    }
+
+    fn bar(&self) -> Bar {
+        Bar::new(!self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal())
+    }
+
+    fn maps(&self) -> PathMaps {
+        PathMaps::new(self.globals.map.clone())
+    }
+
+    /// A judge of snapshots. `neighbours` are the other snapshots of the run.
+    fn judge<'s>(
+        &'s self,
+        progress: &'s Bar,
+        neighbours: &[SnapshotDir],
+        keep_files: bool,
+    ) -> Judge<'s> {
+        let storage: &dyn Storage = &self.storage;
+        let inventory = if neighbours.len() > 1 {
+            Inventory::shared(storage)
+        } else {
+            Inventory::for_one(storage)
+        };
+        let neighbours = neighbours
+            .iter()
+            .map(|snapshot| snapshot.dir.clone())
+            .collect();
+        Judge {
+            inventory,
+            maps: self.maps(),
+            progress,
+            neighbours,
+            keep_files,
+        }
+    }
+
+    /// The places to look at: those given, or the roots of Flink's configuration.
+    fn roots(&self, given: &[String]) -> anyhow::Result<Vec<Location>> {
+        if !given.is_empty() {
+            return given.iter().map(|text| self.place(text)).collect();
+        }
+        let Some(dir) = &self.globals.flink_conf else {
+            return Err(failure(
+                Exit::Usage,
+                "no ROOT given, and no --flink-conf or FLINK_CONF_DIR to take one from",
+            ));
+        };
+        let roots = settings::roots(dir)?;
+        if roots.is_empty() {
+            let message = format!(
+                "the configuration in {} names no checkpoint or savepoint directory",
+                dir.display()
+            );
+            return Err(failure(Exit::Usage, message));
+        }
+        let mut places = Vec::new();
+        for text in roots {
+            let place = self.place(&text)?;
+            match self.storage.stat(&place) {
+                // A savepoint directory is made with the first savepoint.
+                Err(error) if error.is_not_found() => {
+                    self.say(format_args!("note: {place} is not there (yet)"))
+                }
+                _ => places.push(place),
+            }
+        }
+        Ok(places)
+    }
+
+    /// A place as it was given, read through the maps: what is named by its place in handles is read here.
+    fn place(&self, text: &str) -> anyhow::Result<Location> {
+        let place =
+            Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        Ok(self.maps().here(&absolute(&place)))
+    }
+
+    fn scan(&self, places: &[Location]) -> anyhow::Result<Catalog> {
+        Catalog::scan(&self.storage, places).map_err(explain)
+    }
+
+    /// The one snapshot that a place names.
+    fn snapshot(&self, text: &str) -> anyhow::Result<SnapshotDir> {
+        let place = self.place(text)?;
+        let mut found = self.scan(std::slice::from_ref(&place))?.snapshots;
+        match (found.pop(), found.is_empty()) {
+            (Some(snapshot), true)
+                if snapshot.dir == place.without_entropy_marker()
+                    || snapshot.metadata_file == place =>
+            {
+                Ok(snapshot)
+            }
+            _ => {
+                let message = format!(
+                    "{place} is not a snapshot: it holds no _metadata (chkctl list looks below it)"
+                );
+                Err(failure(Exit::Findings, message))
+            }
+        }
+    }
+
+    /// The bytes of a snapshot's `_metadata`.
+    fn read_metadata(&self, snapshot: &SnapshotDir) -> anyhow::Result<Vec<u8>> {
+        use crate::survey::catalog::SnapshotState;
+        match &snapshot.state {
+            SnapshotState::Incomplete { .. } => Err(failure(
+                Exit::Findings,
+                format!("{} holds no _metadata", snapshot.dir),
+            )),
+            _ => {
+                let read = self.storage.read(
+                    &snapshot.metadata_file,
+                    crate::survey::verify::METADATA_LIMIT,
+                );
+                read.map_err(explain)
+            }
+        }
+    }
+}
+
+/// A storage error as the end of a run.
+fn explain(error: StorageError) -> anyhow::Error {
+    let context = if error.is_not_found() {
+        "nothing is there (is the storage mounted?)"
+    } else {
+        "it cannot be read"
+    };
+    Err::<(), _>(error)
+        .context(context)
+        .map_or_else(|error| error, |()| anyhow::anyhow!("no error"))
+}
+
+/// Decodes a `_metadata`, with the file and the exit code in the error.
+fn decode<'m>(
+    bytes: &'m [u8],
+    snapshot: &SnapshotDir,
+) -> anyhow::Result<crate::model::Metadata<'m>> {
+    use crate::format::FormatError;
+    crate::format::decode(bytes).map_err(|error| {
+        let exit = if matches!(error, FormatError::TooNew(_)) {
+            Exit::NoVerdict
+        } else {
+            Exit::Findings
+        };
+        failure(exit, format!("{}: {error}", snapshot.metadata_file))
+    })
+}
+
+/// The whole command, for help and documentation.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

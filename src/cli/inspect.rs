@@ -1,0 +1,46 @@
+//! `chkctl inspect`.
+
+use super::bar::Bar;
+use super::{Exit, Session, decode};
+use crate::render::dump;
+use crate::render::inspect::Inspection;
+use crate::survey::stock;
+use clap::Args;
+
+/// Show everything in a _metadata: operators, subtasks, states, handles, sizes.
+///
+/// Without --json a summary; with -v every field.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The snapshot: its directory or its _metadata.
+    snapshot: String,
+}
+
+pub(super) fn run(session: &mut Session, args: &InspectArgs) -> anyhow::Result<Exit> {
+    let snapshot = session.snapshot(&args.snapshot)?;
+    let bytes = session.read_metadata(&snapshot)?;
+    let metadata = decode(&bytes, &snapshot)?;
+    let (inspection, report) = {
+        let bar = Bar::none();
+        let judge = session.judge(&bar, std::slice::from_ref(&snapshot), false);
+        let referenced_files = stock::referenced_files(&judge, &metadata, &snapshot.dir);
+        let inspection = Inspection {
+            path: snapshot.dir.to_string(),
+            exclusive: judge.exclusive(&snapshot.dir),
+            metadata_size: bytes.len() as u64,
+            metadata: &metadata,
+            referenced_files,
+        };
+        (inspection, judge.judge(&snapshot))
+    };
+    if session.globals.json {
+        session.print_json(&inspection)?;
+    } else if session.globals.verbose > 0 {
+        let fields = serde_json::to_value(&inspection)?;
+        session.print(&dump::every_field(&fields))?;
+    } else {
+        session.print(&dump::summary(&metadata, &report))?;
+        session.say("(-v shows every field, chkctl files every file)");
+    }
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,101 @@
+//! `chkctl verify`.
+
+use super::{Exit, Session};
+use crate::render::report::{ReportsJson, Summary, verify_text};
+use crate::survey::finding::Verdict;
+use crate::survey::{SnapshotDir, SnapshotReport};
+use clap::Args;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// Judge snapshots: is everything that Flink opens at a restore there, and as long as recorded?
+///
+/// Exits with 0 if all are restorable, with 1 if one is not, with 5 if one could not be judged and none is known to
+/// be bad.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Snapshots (the directory or its _metadata), or roots to look below.
+    #[arg(value_name = "SNAPSHOT|ROOT")]
+    places: Vec<String>,
+    /// Do not let checkpoints without _metadata set the exit code: a running job usually has one in progress.
+    #[arg(long)]
+    ignore_incomplete: bool,
+}
+
+pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let places = session.roots(&args.places)?;
+    let catalog = session.scan(&places)?;
+    let reports = judge_all(session, &catalog.snapshots, false);
+    if session.globals.json {
+        session.print_json(&ReportsJson::new(&reports, None, true))?;
+    } else {
+        session.print(&verify_text(
+            &reports,
+            session.colour,
+            session.globals.verbose > 0,
+        ))?;
+        session.say(Summary::of(reports.iter().map(|report| report.verdict)).line());
+    }
+    if reports.is_empty() {
+        // A gate that judged nothing has not opened.
+        return Ok(Exit::Findings);
+    }
+    let counted: Vec<SnapshotReport> = match args.ignore_incomplete {
+        true => reports
+            .into_iter()
+            .filter(|report| report.verdict != Verdict::Incomplete)
+            .collect(),
+        false => reports,
+    };
+    Ok(exit_of(&counted))
+}
+
+/// The exit code for verdicts: what is known to be bad counts more than what is not known.
+pub(super) fn exit_of(reports: &[SnapshotReport]) -> Exit {
+    let has = |verdict| reports.iter().any(|report| report.verdict == verdict);
+    match () {
+        () if has(Verdict::Broken) || has(Verdict::Suspect) || has(Verdict::Incomplete) => {
+            Exit::Findings
+        }
+        () if has(Verdict::Unknown) => Exit::NoVerdict,
+        () => Exit::Fine,
+    }
+}
+
+/// Judges all snapshots, several at a time, and keeps their order.
+pub(super) fn judge_all(
+    session: &Session,
+    snapshots: &[SnapshotDir],
+    keep_files: bool,
+) -> Vec<SnapshotReport> {
+    let bar = session.bar();
+    let judge = session.judge(&bar, snapshots, keep_files);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(snapshots.len()));
+    let work = || {
+        while let Some(index) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < snapshots.len())
+        {
+            let report = judge.judge(&snapshots[index]);
+            done.lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push((index, report));
+        }
+    };
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(snapshots.len());
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    bar.finish();
+    let mut reports = done
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    reports.sort_by_key(|(index, _)| *index);
+    reports.into_iter().map(|(_, report)| report).collect()
+}

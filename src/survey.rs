@@ -1,0 +1,38 @@
+//! Everything that only looks: which snapshots are there, what they refer to, and whether Flink could restore them.
+//!
+//! Data flows one way: [`catalog`] finds snapshots, [`references`] walks a decoded `_metadata`, [`resolve`] says where
+//! each reference is, [`inventory`] asks the storage, [`verify`] turns the answers into [`finding`]s and a verdict,
+//! and [`elsewhere`] looks for files that are missing where Flink would look for them. [`stock`] and
+//! [`sharing`] list the files and who uses them.
+
+pub mod catalog;
+pub mod elsewhere;
+pub mod finding;
+pub mod inventory;
+pub mod key_groups;
+pub mod references;
+pub mod resolve;
+pub mod sharing;
+pub mod stock;
+pub mod verify;
+
+pub use catalog::{Catalog, SnapshotDir};
+pub use finding::{Code, Finding, Severity, Verdict};
+pub use resolve::PathMap;
+pub use verify::{Judge, SnapshotReport};
+
+/// Hears how far a survey has come; the command line draws a bar from it.
+pub trait Progress: Sync {
+    /// So many more files are going to be judged.
+    fn expect(&self, files: u64);
+    /// So many have been.
+    fn advance(&self, files: u64);
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn expect(&self, _: u64) {}
+    fn advance(&self, _: u64) {}
+}

@@ -1,0 +1,288 @@
+//! Findings: what was seen, how bad it is, whom it hits, and what helps.
+
+use crate::model::{KeyGroupRange, OperatorId};
+use serde::Serialize;
+use std::fmt;
+
+/// What can be said of a snapshot. The words are a contract (`docs/cli.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Flink will open everything it needs.
+    Restorable,
+    /// Flink would start, but bytes are provably not as they were recorded.
+    Suspect,
+    /// It could not be judged.
+    Unknown,
+    /// There is no `_metadata`: in progress, failed or abandoned.
+    Incomplete,
+    /// Flink's restore fails.
+    Broken,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Restorable => "restorable",
+            Verdict::Suspect => "suspect",
+            Verdict::Unknown => "unknown",
+            Verdict::Incomplete => "incomplete",
+            Verdict::Broken => "broken",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// How bad a finding is, in words that name its consequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Flink would start; something is not as recorded. Makes a snapshot suspect.
+    Warning,
+    /// It could not be found out. Makes a snapshot unknown.
+    Unknown,
+    /// Flink's restore fails. Makes a snapshot broken, or incomplete where there is no `_metadata`.
+    Error,
+}
+
+/// The kinds of finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// A file that a handle names is not there.
+    MissingFile,
+    /// A file is shorter than its handle says.
+    ShortFile,
+    /// A file is longer than its handle says.
+    LongFile,
+    /// A segment of a merged file ends behind the end of the file.
+    SegmentOutsideFile,
+    /// Something is there that is not a file.
+    NotAFile,
+    /// A file could not be looked at.
+    UnreadableFile,
+    /// A handle's path is one that Flink refuses.
+    InvalidPath,
+    /// A key group or partition starts behind the end of its stream.
+    OffsetOutsideStream,
+    /// A relative handle that Flink wrote against the wrong directory (FLINK-39964).
+    WrongAnchor,
+    /// Nothing is where the handles point, and all of it is where the tree stands now.
+    MovedTree,
+    /// There is no `_metadata`.
+    NoMetadata,
+    /// The `_metadata` could not be read.
+    UnreadableMetadata,
+    /// The `_metadata` is not what the format says.
+    DamagedMetadata,
+    /// The `_metadata` is of version 0 or 1.
+    OldVersion,
+    /// The `_metadata` is of a version that this chkctl does not know.
+    UnknownVersion,
+    /// Bytes follow the end of the `_metadata`.
+    TrailingBytes,
+    /// Two subtasks of an operator have the same key groups.
+    OverlappingKeyGroups,
+    /// Key groups of an operator are in no subtask's state.
+    MissingKeyGroups,
+    /// A directory below a root could not be listed.
+    UnreadableDirectory,
+}
+
+/// What a code means, for `docs/findings.md` and for people who ask.
+pub struct CodeEntry {
+    /// The code.
+    pub code: Code,
+    /// What was seen, in a sentence.
+    pub meaning: &'static str,
+    /// What Flink does with such a snapshot, and what verdict follows.
+    pub consequence: &'static str,
+}
+
+/// All codes, in the order of their documentation.
+pub const CODES: &[CodeEntry] = &[
+    CodeEntry {
+        code: Code::MissingFile,
+        meaning: "A file that a state handle names is not there.",
+        consequence: "Flink's restore fails with a FileNotFoundException: broken.",
+    },
+    CodeEntry {
+        code: Code::ShortFile,
+        meaning: "A file is shorter than its handle says.",
+        consequence: "Flink's restore fails: broken. A cut MANIFEST or OPTIONS file of RocksDB lets Flink start, a cut \
+                      MANIFEST often with state lost: suspect (an empty MANIFEST: broken).",
+    },
+    CodeEntry {
+        code: Code::LongFile,
+        meaning: "A file is longer than its handle says.",
+        consequence: "Flink starts and reads what it needs: suspect. RocksDB refuses a longer SST or CURRENT file: \
+                      broken.",
+    },
+    CodeEntry {
+        code: Code::SegmentOutsideFile,
+        meaning: "A segment of a merged file ends behind the end of the file.",
+        consequence: "As a file that is shorter than its handle says.",
+    },
+    CodeEntry {
+        code: Code::NotAFile,
+        meaning: "A directory, a device or a pipe is where a state file should be.",
+        consequence: "Flink's restore fails: broken.",
+    },
+    CodeEntry {
+        code: Code::UnreadableFile,
+        meaning: "A state file could not be looked at or may not be read: permission, an error of the storage, or a \
+                  storage that this build does not read.",
+        consequence: "Nothing is known: unknown.",
+    },
+    CodeEntry {
+        code: Code::InvalidPath,
+        meaning: "The path in a handle is one that Flink's Path refuses.",
+        consequence: "Flink does not load the _metadata: broken.",
+    },
+    CodeEntry {
+        code: Code::OffsetOutsideStream,
+        meaning: "A key group or a partition of operator state starts behind the end of its stream.",
+        consequence: "Flink's restore runs into the end of the file: broken.",
+    },
+    CodeEntry {
+        code: Code::WrongAnchor,
+        meaning: "A relative handle names a file that lies in a savepoint's directory, not beside the _metadata: Flink \
+                  wrote it so after a restore from a native savepoint in CLAIM mode (FLINK-39964).",
+        consequence: "Flink's restore fails with a FileNotFoundException: broken. The state itself is whole.",
+    },
+    CodeEntry {
+        code: Code::MovedTree,
+        meaning: "No absolute reference leads to a file, and all of the files lie where the tree stands now: the tree \
+                  was moved or copied.",
+        consequence: "Flink's restore fails, since it looks in the old place: broken there; --map judges the tree as if \
+                      it stood where its handles point.",
+    },
+    CodeEntry {
+        code: Code::NoMetadata,
+        meaning: "A checkpoint directory holds no _metadata.",
+        consequence: "The checkpoint is in progress, failed or was abandoned; Flink refuses to start from it: \
+                      incomplete.",
+    },
+    CodeEntry {
+        code: Code::UnreadableMetadata,
+        meaning: "The _metadata could not be read.",
+        consequence: "Nothing is known: unknown.",
+    },
+    CodeEntry {
+        code: Code::DamagedMetadata,
+        meaning: "The _metadata is not what the format says, or holds values that Flink refuses.",
+        consequence: "Flink does not load it: broken.",
+    },
+    CodeEntry {
+        code: Code::OldVersion,
+        meaning: "The _metadata is of version 0 or 1, from Flink 1.1 or 1.2.",
+        consequence: "No supported release of Flink loads it: broken.",
+    },
+    CodeEntry {
+        code: Code::UnknownVersion,
+        meaning: "The _metadata is of a version that this chkctl does not know.",
+        consequence: "A newer Flink may well restore it: unknown.",
+    },
+    CodeEntry {
+        code: Code::TrailingBytes,
+        meaning: "Bytes follow the end of the _metadata.",
+        consequence: "Flink ignores them and starts; Flink did not write them: suspect.",
+    },
+    CodeEntry {
+        code: Code::OverlappingKeyGroups,
+        meaning: "Two subtasks of an operator hold state of the same key group.",
+        consequence: "Flink does not check and starts: suspect.",
+    },
+    CodeEntry {
+        code: Code::MissingKeyGroups,
+        meaning: "A subtask's keyed state does not have the key groups that are its own.",
+        consequence: "Flink does not check and starts without the state: suspect.",
+    },
+    CodeEntry {
+        code: Code::UnreadableDirectory,
+        meaning: "A directory below a root could not be listed.",
+        consequence: "Snapshots in it, if there are any, are not known: unknown.",
+    },
+];
+
+/// Something that was seen in or of a snapshot. The field names are those of `verify --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// What kind it is.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file or directory, as Flink would name it.
+    pub path: Option<String>,
+    /// The operator it hits.
+    pub operator_id: Option<OperatorId>,
+    /// The operator's name, or its uid, where the `_metadata` has them.
+    pub operator_name: Option<String>,
+    /// The operator's uid, where the `_metadata` has it.
+    pub operator_uid: Option<String>,
+    /// The subtask it hits.
+    pub subtask: Option<i32>,
+    /// The key groups it hits, first and last.
+    pub key_groups: Option<KeyGroupRange>,
+    /// What state it is, such as `managed keyed state, shared file 000012.sst`.
+    pub state: Option<String>,
+    /// Size in bytes that the file should have (at least, where only a segment of it counts).
+    pub expected_size: Option<i64>,
+    /// Size in bytes that it has.
+    pub actual_size: Option<u64>,
+    /// What was seen, in a sentence.
+    pub message: String,
+    /// What helps.
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    /// A finding of a snapshot or file as such, with no owner.
+    pub fn new(
+        code: Code,
+        severity: Severity,
+        path: impl fmt::Display,
+        message: impl Into<String>,
+    ) -> Self {
+        Finding {
+            code,
+            severity,
+            path: Some(path.to_string()),
+            operator_id: None,
+            operator_name: None,
+            operator_uid: None,
+            subtask: None,
+            key_groups: None,
+            state: None,
+            expected_size: None,
+            actual_size: None,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The verdict that findings lead to.
+pub fn verdict_of(findings: &[Finding]) -> Verdict {
+    let worst = findings
+        .iter()
+        .map(|finding| match (finding.severity, finding.code) {
+            (Severity::Error, Code::NoMetadata) => Verdict::Incomplete,
+            (Severity::Error, _) => Verdict::Broken,
+            (Severity::Unknown, _) => Verdict::Unknown,
+            (Severity::Warning, _) => Verdict::Suspect,
+        });
+    worst.max().unwrap_or(Verdict::Restorable)
+}

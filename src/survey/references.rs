@@ -1,0 +1,340 @@
+//! Every file that a `_metadata` refers to, with its owner and what Flink wants of it.
+
+use crate::model::handle::{Changelog, Incremental, LocalFile};
+use crate::model::{
+    ChannelHandle, ChannelSide, KeyGroupRange, KeyedHandle, Metadata, OperatorHandle, StreamHandle,
+};
+use crate::wire::JavaStr;
+
+/// One handle that names a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'m> {
+    /// Whose state it is.
+    pub owner: Owner,
+    /// What state it is.
+    pub state: StateKind,
+    /// The name of the file in its embedded database, where it is one of those.
+    pub local_path: Option<&'m JavaStr<'m>>,
+    /// Where the file is.
+    pub place: Place<'m>,
+    /// Which part of the file counts.
+    pub extent: Extent,
+    /// The largest offset in the stream that the handle names, where it names any.
+    pub last_offset: Option<i64>,
+}
+
+/// The owner of a piece of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Index of the operator in [`Metadata::operators`].
+    pub operator: usize,
+    /// Index of the subtask.
+    pub subtask: i32,
+    /// The key groups, of keyed state.
+    pub key_groups: Option<KeyGroupRange>,
+}
+
+/// Where the file of a reference is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Place<'m> {
+    /// At a path of its own.
+    Absolute(&'m JavaStr<'m>),
+    /// In the exclusive directory of the snapshot.
+    Relative(&'m JavaStr<'m>),
+}
+
+/// Which part of a file a reference means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it; the size in bytes, −1 where Flink did not know it.
+    Whole(i64),
+    /// A segment of it.
+    Segment {
+        /// Offset of the first byte.
+        start: i64,
+        /// Length in bytes.
+        size: i64,
+    },
+}
+
+impl Extent {
+    /// Bytes that the reference means; 0 where the size is not known.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Extent::Whole(size) | Extent::Segment { size, .. } => u64::try_from(size).unwrap_or(0),
+        }
+    }
+
+    /// The size that the file must have at least.
+    pub fn end(self) -> i64 {
+        match self {
+            Extent::Whole(size) => size,
+            Extent::Segment { start, size } => start.wrapping_add(size),
+        }
+    }
+}
+
+/// What kind of state a file holds; it decides what Flink does when the size is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateKind {
+    /// State of an operator's coordinator.
+    Coordinator,
+    /// Managed operator state.
+    ManagedOperator,
+    /// Raw operator state.
+    RawOperator,
+    /// A key-group stream of managed keyed state.
+    ManagedKeyed,
+    /// A key-group stream of raw keyed state.
+    RawKeyed,
+    /// The description of the states of an embedded database.
+    DatabaseMeta,
+    /// A file of an embedded database that checkpoints may share.
+    DatabaseShared,
+    /// A file of an embedded database of this checkpoint alone.
+    DatabasePrivate,
+    /// A file of changes, written by Flink's own changelog storage.
+    Changes,
+    /// A file of changes, written by another storage.
+    ForeignChanges,
+    /// In-flight buffers before an operator.
+    InputChannel,
+    /// In-flight buffers behind an operator.
+    ResultSubpartition,
+}
+
+impl StateKind {
+    /// The kind in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            StateKind::Coordinator => "coordinator state",
+            StateKind::ManagedOperator => "managed operator state",
+            StateKind::RawOperator => "raw operator state",
+            StateKind::ManagedKeyed => "managed keyed state",
+            StateKind::RawKeyed => "raw keyed state",
+            StateKind::DatabaseMeta => "managed keyed state, description",
+            StateKind::DatabaseShared => "managed keyed state, shared file",
+            StateKind::DatabasePrivate => "managed keyed state, private file",
+            StateKind::Changes | StateKind::ForeignChanges => "managed keyed state, changelog",
+            StateKind::InputChannel => "input channel state",
+            StateKind::ResultSubpartition => "result subpartition state",
+        }
+    }
+}
+
+impl Reference<'_> {
+    /// What state it is, in words.
+    pub fn describe(&self) -> String {
+        match self.local_path {
+            Some(name) => format!("{} {name}", self.state.words()),
+            None => self.state.words().to_owned(),
+        }
+    }
+}
+
+/// Calls `each` for every reference to a file, in the order of the `_metadata`.
+pub fn walk<'m>(metadata: &'m Metadata<'m>, mut each: impl FnMut(Reference<'m>)) {
+    walk_streams(metadata, |part, stream| {
+        let (place, extent) = match stream {
+            StreamHandle::File { size, path } => (Place::Absolute(path), Extent::Whole(*size)),
+            StreamHandle::Relative { size, path } => (Place::Relative(path), Extent::Whole(*size)),
+            StreamHandle::Segment(segment) => (
+                Place::Absolute(&segment.path),
+                Extent::Segment {
+                    start: segment.start,
+                    size: segment.size,
+                },
+            ),
+            StreamHandle::Bytes(_) | StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => {
+                return;
+            }
+        };
+        let Part {
+            owner,
+            state,
+            local_path,
+            last_offset,
+        } = part;
+        each(Reference {
+            owner,
+            state,
+            local_path,
+            place,
+            extent,
+            last_offset,
+        });
+    });
+}
+
+/// What a stream is a part of.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'m> {
+    /// Whose state it is.
+    pub owner: Owner,
+    /// What state it is.
+    pub state: StateKind,
+    /// The name of the file in its embedded database, where it is one of those.
+    pub local_path: Option<&'m JavaStr<'m>>,
+    /// The largest offset in the stream that the handle names, where it names any.
+    pub last_offset: Option<i64>,
+}
+
+/// Calls `each` for every stream, in line or in a file, in the order of the `_metadata`.
+pub fn walk_streams<'m>(
+    metadata: &'m Metadata<'m>,
+    mut each: impl FnMut(Part<'m>, &'m StreamHandle<'m>),
+) {
+    for (index, operator) in metadata.operators.iter().enumerate() {
+        let mut walker = Walker {
+            owner: Owner {
+                operator: index,
+                subtask: 0,
+                key_groups: None,
+            },
+            each: &mut each,
+        };
+        if let Some(stream) = &operator.coordinator {
+            walker.stream(StateKind::Coordinator, None, stream, None);
+        }
+        for subtask in operator.subtasks() {
+            let Some(state) = &subtask.state else {
+                continue;
+            };
+            walker.owner.subtask = subtask.index;
+            walker.owner.key_groups = None;
+            state
+                .operator_handles()
+                .for_each(|(raw, handle)| walker.operator(raw, handle));
+            state
+                .keyed_handles()
+                .for_each(|(raw, handle)| walker.keyed(raw, handle));
+            walker.owner.key_groups = None;
+            state
+                .channel_handles()
+                .for_each(|handle| walker.channel(handle));
+        }
+    }
+}
+
+struct Walker<'w, F> {
+    owner: Owner,
+    each: &'w mut F,
+}
+
+impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
+    fn stream(
+        &mut self,
+        state: StateKind,
+        local_path: Option<&'m JavaStr<'m>>,
+        stream: &'m StreamHandle<'m>,
+        last_offset: Option<i64>,
+    ) {
+        if let StreamHandle::KeyGroups(groups) = stream {
+            return self.stream(
+                state,
+                local_path,
+                &groups.stream,
+                groups.offsets.iter().copied().max(),
+            );
+        }
+        (self.each)(
+            Part {
+                owner: self.owner,
+                state,
+                local_path,
+                last_offset,
+            },
+            stream,
+        );
+    }
+
+    fn operator(&mut self, raw: bool, handle: &'m OperatorHandle<'m>) {
+        let state = if raw {
+            StateKind::RawOperator
+        } else {
+            StateKind::ManagedOperator
+        };
+        let last = handle
+            .states
+            .iter()
+            .flat_map(|state| &state.offsets)
+            .copied()
+            .max();
+        self.stream(state, None, &handle.stream, last);
+    }
+
+    fn keyed(&mut self, raw: bool, handle: &'m KeyedHandle<'m>) {
+        self.owner.key_groups = Some(handle.range());
+        let state = if raw {
+            StateKind::RawKeyed
+        } else {
+            StateKind::ManagedKeyed
+        };
+        match handle {
+            KeyedHandle::KeyGroups(h) => {
+                self.stream(state, None, &h.stream, h.offsets.iter().copied().max())
+            }
+            KeyedHandle::Incremental(h) => self.incremental(h),
+            KeyedHandle::Changelog(h) => self.changelog(raw, h),
+            KeyedHandle::ChangesInFiles(h) => {
+                let own = h
+                    .storage
+                    .as_ref()
+                    .is_none_or(|storage| storage.as_modified_utf8() == b"filesystem");
+                let state = if own {
+                    StateKind::Changes
+                } else {
+                    StateKind::ForeignChanges
+                };
+                for (offset, stream) in &h.streams {
+                    self.stream(state, None, stream, Some(*offset));
+                }
+            }
+            KeyedHandle::ChangesInMemory(_) => {}
+        }
+    }
+
+    fn incremental(&mut self, handle: &'m Incremental<'m>) {
+        self.stream(StateKind::DatabaseMeta, None, &handle.meta, None);
+        let mut files = |state, list: &'m [LocalFile<'m>]| {
+            list.iter()
+                .for_each(|file| self.stream(state, Some(&file.local_path), &file.stream, None));
+        };
+        files(StateKind::DatabaseShared, &handle.shared);
+        files(StateKind::DatabasePrivate, &handle.private);
+    }
+
+    fn changelog(&mut self, raw: bool, handle: &'m Changelog<'m>) {
+        for part in handle
+            .materialized
+            .iter()
+            .chain(&handle.non_materialized)
+            .flatten()
+        {
+            self.keyed(raw, part);
+        }
+    }
+
+    fn channel(&mut self, handle: &'m ChannelHandle<'m>) {
+        let state = match handle.side {
+            ChannelSide::Input => StateKind::InputChannel,
+            ChannelSide::Result => StateKind::ResultSubpartition,
+        };
+        self.stream(state, None, &handle.stream, None);
+    }
+}
+
+/// The directories that file-merging handles name. Flink does not need them to restore.
+pub fn merging_directories<'m>(
+    metadata: &'m Metadata<'m>,
+) -> impl Iterator<Item = &'m JavaStr<'m>> {
+    let states = metadata
+        .operators
+        .iter()
+        .flat_map(|op| op.subtasks())
+        .filter_map(|subtask| subtask.state.as_deref());
+    let handles = states
+        .flat_map(|state| state.operator_handles())
+        .filter_map(|(_, h)| h.merging.as_deref());
+    handles.flat_map(|dirs| [&dirs.task_owned, &dirs.shared])
+}

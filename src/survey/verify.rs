@@ -1,0 +1,512 @@
+//! Judges a snapshot without reading its state files: is every file there, and as long as its handle says?
+//!
+//! What Flink does when it is not was measured on real releases (`docs/verdicts.md`): it never compares sizes, so a
+//! file that is too long is mostly no obstacle, and one that is too short fails when its reader meets the end.
+
+mod size;
+
+use super::catalog::{SnapshotDir, SnapshotState};
+use super::elsewhere;
+use super::finding::{Code, Finding, Severity, Verdict, verdict_of};
+use super::inventory::Inventory;
+use super::references::{self, Extent, Place, Reference, StateKind};
+use super::resolve::{FilePlace, PathMaps, Resolver};
+use super::{Progress, catalog, key_groups};
+use crate::format::{self, FormatError, properties};
+use crate::model::{Location, Metadata};
+use crate::storage::Presence;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// A `_metadata` larger than this is not read. Flink's own arrays end at half of it.
+pub const METADATA_LIMIT: u64 = 4 << 30;
+
+/// Judges snapshots.
+pub struct Judge<'s> {
+    /// What the storage says of files.
+    pub inventory: Inventory<'s>,
+    /// The maps of the run.
+    pub maps: PathMaps,
+    /// Hears how far it has come.
+    pub progress: &'s dyn Progress,
+    /// Directories of other snapshots, where files may be that are missing in their own place.
+    pub neighbours: Vec<Location>,
+    /// Whether reports list the files in use.
+    pub keep_files: bool,
+}
+
+/// What was found out about a snapshot. The fields are those of `verify --json` and `list --json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapshotReport {
+    /// The directory of the snapshot.
+    pub path: Location,
+    /// What can be said of it.
+    pub verdict: Verdict,
+    /// The id of the checkpoint: from the `_metadata`, or from the name of a directory without one.
+    pub checkpoint_id: Option<i64>,
+    /// The job that wrote it, from the directory above.
+    pub job_id: Option<String>,
+    /// Checkpoint or savepoint.
+    pub kind: Option<Kind>,
+    /// The kind in more words, such as `canonical savepoint`.
+    pub description: Option<String>,
+    /// Version of the format.
+    pub metadata_version: Option<i32>,
+    /// When the `_metadata` was written.
+    pub completed_at: Option<Timestamp>,
+    /// Counts of files.
+    pub files: FileCounts,
+    /// What was seen.
+    pub findings: Vec<Finding>,
+    /// Size in bytes of all state, in line and in files, as Flink adds it up.
+    pub state_size: Option<i64>,
+    /// Size in bytes of the `_metadata`.
+    pub metadata_size: Option<u64>,
+    /// Directories of other jobs that it refers into.
+    pub depends_on: Vec<String>,
+    /// The files it refers to, where [`Judge::keep_files`] asked for them.
+    pub used: Vec<UsedFile>,
+}
+
+/// The two kinds of snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Owned by the job.
+    Checkpoint,
+    /// Owned by the user.
+    Savepoint,
+}
+
+/// How many files a snapshot refers to, and how they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct FileCounts {
+    /// Different files.
+    pub referenced: u64,
+    /// Those that are not there.
+    pub missing: u64,
+    /// Those that are there and not as recorded.
+    pub damaged: u64,
+    /// Bytes that the files should hold.
+    pub bytes: u64,
+}
+
+/// A file that a snapshot refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedFile {
+    /// Its directory, in canonical form.
+    pub dir: Arc<Location>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Bytes of it that the snapshot refers to.
+    pub bytes: u64,
+}
+
+/// A file with everything that refers to it.
+pub(super) struct ReferencedFile<'m> {
+    pub place: FilePlace<'m>,
+    pub presence: Presence,
+    /// Bytes that it should hold at least.
+    pub end: i64,
+    /// A changelog file whose size says nothing, since it is compressed.
+    pub compressed: bool,
+}
+
+/// A reference with its file, once resolved.
+pub(super) struct ResolvedReference<'m> {
+    pub reference: Reference<'m>,
+    pub file: usize,
+}
+
+/// All references of a snapshot, resolved and looked up.
+pub(super) struct References<'m> {
+    pub resolver: Resolver<'m>,
+    pub files: Vec<ReferencedFile<'m>>,
+    pub list: Vec<ResolvedReference<'m>>,
+    /// References whose path Flink refuses, and why.
+    pub invalid: Vec<(Reference<'m>, String)>,
+}
+
+impl<'s> Judge<'s> {
+    /// Judges one snapshot.
+    pub fn judge(&self, snapshot: &SnapshotDir) -> SnapshotReport {
+        let mut report = SnapshotReport::empty(snapshot);
+        match &snapshot.state {
+            SnapshotState::Complete { .. } => match self
+                .inventory
+                .storage()
+                .read(&snapshot.metadata_file, METADATA_LIMIT)
+            {
+                Ok(bytes) => self.judge_metadata(&bytes, snapshot, &mut report),
+                Err(error) if error.is_not_found() => report.findings.push(no_metadata(snapshot)),
+                Err(error) => report
+                    .findings
+                    .push(unreadable_metadata(snapshot, &error.message)),
+            },
+            SnapshotState::Incomplete { .. } => report.findings.push(no_metadata(snapshot)),
+            SnapshotState::NotAFile => report.findings.push(Finding::new(
+                Code::NotAFile,
+                Severity::Error,
+                &snapshot.metadata_file,
+                "something that is not a file is in the place of the _metadata",
+            )),
+            SnapshotState::Unknown(error) => report
+                .findings
+                .push(unreadable_metadata(snapshot, &error.message)),
+            SnapshotState::UnlistedDirectory(error) => report.findings.push(
+                Finding::new(
+                    Code::UnreadableDirectory,
+                    Severity::Unknown,
+                    &snapshot.dir,
+                    format!("the directory could not be listed: {}", error.message),
+                )
+                .hint("run chkctl as a user that may read it"),
+            ),
+        }
+        report.verdict = verdict_of(&report.findings);
+        report
+    }
+
+    fn judge_metadata(&self, bytes: &[u8], snapshot: &SnapshotDir, report: &mut SnapshotReport) {
+        report.metadata_size = Some(bytes.len() as u64);
+        let metadata = match format::decode(bytes) {
+            Ok(metadata) => metadata,
+            Err(error) => return report.findings.push(undecodable(snapshot, &error)),
+        };
+        report.describe(&metadata);
+        if !metadata.trailing.is_empty() {
+            let count = metadata.trailing.len();
+            let message =
+                format!("{count} bytes follow the end of the _metadata; Flink ignores them");
+            report.findings.push(Finding::new(
+                Code::TrailingBytes,
+                Severity::Warning,
+                &snapshot.metadata_file,
+                message,
+            ));
+        }
+        report
+            .findings
+            .extend(metadata.operators.iter().flat_map(key_groups::check));
+        let mut references = self.resolve(&metadata, &snapshot.dir);
+        self.look_up(&mut references);
+        self.judge_references(&metadata, &references, snapshot, report);
+        self.take_stock(&references, report);
+    }
+
+    /// The exclusive directory of a snapshot as Flink sees it.
+    pub fn exclusive(&self, dir: &Location) -> Location {
+        self.maps
+            .there(&super::resolve::absolute(dir))
+            .canonical_if_local()
+    }
+
+    /// Resolves all references as Flink does, and finds the ones that mean the same file.
+    pub(super) fn resolve<'m>(&self, metadata: &'m Metadata<'m>, dir: &Location) -> References<'m> {
+        let mut resolver = Resolver::new(self.exclusive(dir));
+        let mut files: Vec<ReferencedFile<'m>> = Vec::new();
+        let mut known: HashMap<FilePlace<'m>, usize> = HashMap::new();
+        let mut list = Vec::new();
+        let mut invalid = Vec::new();
+        references::walk(metadata, |reference| {
+            match resolver.resolve(reference.place) {
+                Ok(place) => {
+                    let next = files.len();
+                    let file = *known.entry(place).or_insert_with_key(|place| {
+                        files.push(ReferencedFile {
+                            place: place.clone(),
+                            presence: Presence::Missing,
+                            end: 0,
+                            compressed: false,
+                        });
+                        next
+                    });
+                    if let Some(entry) = files.get_mut(file) {
+                        entry.end = entry.end.max(reference.extent.end());
+                    }
+                    list.push(ResolvedReference { reference, file });
+                }
+                Err(error) => invalid.push((reference, error.to_string())),
+            }
+        });
+        References {
+            resolver,
+            files,
+            list,
+            invalid,
+        }
+    }
+
+    /// Asks the storage for all files, a directory at a time.
+    pub(super) fn look_up(&self, references: &mut References<'_>) {
+        self.progress.expect(references.files.len() as u64);
+        let mut by_dir: Vec<Vec<usize>> = vec![Vec::new(); references.resolver.dirs().len()];
+        for (index, file) in references.files.iter().enumerate() {
+            if let Some(list) = by_dir.get_mut(file.place.dir) {
+                list.push(index);
+            }
+        }
+        for (dir, members) in references.resolver.dirs().iter().zip(&by_dir) {
+            let names: Vec<&str> = members
+                .iter()
+                .map(|&i| &*references.files[i].place.name)
+                .collect();
+            let answers = self
+                .inventory
+                .lookup(&self.maps.here(dir), &names, self.progress);
+            for (&index, answer) in members.iter().zip(answers) {
+                references.files[index].presence = answer;
+            }
+        }
+        self.look_into_changelogs(references);
+    }
+
+    /// Finds out which changelog files are compressed, where it matters: their handles give the size before
+    /// compression (`StateChangeFsUploader`). The first byte of the file says so.
+    fn look_into_changelogs(&self, references: &mut References<'_>) {
+        let References {
+            resolver,
+            files,
+            list,
+            ..
+        } = references;
+        for ResolvedReference { reference, file } in list
+            .iter()
+            .filter(|r| r.reference.state == StateKind::Changes)
+        {
+            let Some(file) = files.get_mut(*file).filter(|file| !file.compressed) else {
+                continue;
+            };
+            if !size::judge(reference, file, String::new)
+                .is_some_and(|f| f.actual_size.is_some_and(|size| size > 0))
+            {
+                continue;
+            }
+            let place = self.maps.here(&resolver.location(&file.place));
+            match self.inventory.storage().read_range(&place, 0, 1) {
+                Ok(head) => file.compressed = head == [1],
+                Err(error) => file.presence = Presence::from_error(error),
+            }
+        }
+    }
+
+    fn judge_references(
+        &self,
+        metadata: &Metadata<'_>,
+        references: &References<'_>,
+        snapshot: &SnapshotDir,
+        report: &mut SnapshotReport,
+    ) {
+        for (reference, why) in &references.invalid {
+            let place = match reference.place {
+                Place::Absolute(path) | Place::Relative(path) => path,
+            };
+            let finding = Finding::new(Code::InvalidPath, Severity::Error, place, why.clone());
+            report.findings.push(owned(finding, metadata, reference));
+        }
+        let explained = elsewhere::explain(self, references, snapshot);
+        let mut said = HashSet::new();
+        for ResolvedReference { reference, file } in &references.list {
+            let Some(target) = references.files.get(*file) else {
+                continue;
+            };
+            let path = || references.resolver.location(&target.place).to_string();
+            let Some(mut finding) = size::judge(reference, target, path) else {
+                continue;
+            };
+            if !said.insert((
+                *file,
+                reference.owner.operator,
+                reference.owner.subtask,
+                finding.code,
+            )) {
+                continue;
+            }
+            if finding.code == Code::MissingFile {
+                explained.apply(*file, &mut finding);
+            }
+            report.findings.push(owned(finding, metadata, reference));
+        }
+        report.findings.extend(explained.of_the_whole());
+    }
+
+    fn take_stock(&self, references: &References<'_>, report: &mut SnapshotReport) {
+        let mut damaged = BTreeSet::new();
+        for ResolvedReference { reference, file } in &references.list {
+            if references
+                .files
+                .get(*file)
+                .is_some_and(|file| is_damaged(reference, file))
+            {
+                damaged.insert(*file);
+            }
+        }
+        let missing = references
+            .files
+            .iter()
+            .filter(|file| file.presence == Presence::Missing)
+            .count();
+        report.files = FileCounts {
+            referenced: references.files.len() as u64,
+            missing: missing as u64,
+            damaged: damaged.len() as u64,
+            bytes: references
+                .files
+                .iter()
+                .map(|file| u64::try_from(file.end).unwrap_or(0))
+                .sum(),
+        };
+        let dirs = references.resolver.dirs();
+        let own = report
+            .path
+            .parent()
+            .map(|parent| self.maps.there(&parent).canonical());
+        let jobs = dirs
+            .iter()
+            .filter_map(job_directory)
+            .filter(|job| Some(job.canonical()) != own);
+        report.depends_on = jobs
+            .map(|job| job.to_string())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        if self.keep_files {
+            let dirs: Vec<Arc<Location>> =
+                dirs.iter().map(|dir| Arc::new(dir.canonical())).collect();
+            let mut bytes = vec![0_u64; references.files.len()];
+            let mut segments = HashSet::new();
+            for ResolvedReference { reference, file } in &references.list {
+                match reference.extent {
+                    Extent::Whole(_) => bytes[*file] = bytes[*file].max(reference.extent.bytes()),
+                    Extent::Segment { start, .. } if segments.insert((*file, start)) => {
+                        bytes[*file] = bytes[*file].saturating_add(reference.extent.bytes());
+                    }
+                    Extent::Segment { .. } => {}
+                }
+            }
+            let files = references.files.iter().zip(bytes);
+            report.used = files
+                .map(|(file, bytes)| UsedFile {
+                    dir: Arc::clone(&dirs[file.place.dir]),
+                    name: Box::from(&*file.place.name),
+                    bytes,
+                })
+                .collect();
+        }
+    }
+}
+
+/// Whether a file is there, and not as a handle needs it.
+pub(super) fn is_damaged(reference: &Reference<'_>, file: &ReferencedFile<'_>) -> bool {
+    match file.presence {
+        Presence::File { .. } | Presence::NotAFile => {
+            size::judge(reference, file, String::new).is_some()
+        }
+        Presence::Missing | Presence::Unknown(_) => false,
+    }
+}
+
+/// The job directory that a directory belongs to: the part of the path up to a job id.
+pub fn job_directory(dir: &Location) -> Option<Location> {
+    let mut at = Some(dir.clone());
+    while let Some(place) = at {
+        if catalog::is_job_id(place.name()) {
+            return Some(place);
+        }
+        at = place.parent();
+    }
+    None
+}
+
+impl SnapshotReport {
+    fn empty(snapshot: &SnapshotDir) -> Self {
+        SnapshotReport {
+            path: snapshot.dir.clone(),
+            verdict: Verdict::Unknown,
+            checkpoint_id: snapshot.id_in_name().and_then(|id| i64::try_from(id).ok()),
+            job_id: snapshot.job_id.clone(),
+            kind: snapshot.id_in_name().map(|_| Kind::Checkpoint),
+            description: None,
+            metadata_version: None,
+            completed_at: snapshot.completed_at(),
+            files: FileCounts::default(),
+            findings: Vec::new(),
+            state_size: None,
+            metadata_size: None,
+            depends_on: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+
+    fn describe(&mut self, metadata: &Metadata<'_>) {
+        self.checkpoint_id = Some(metadata.checkpoint_id);
+        self.metadata_version = Some(metadata.version.number());
+        self.state_size = Some(metadata.state_size());
+        let (kind, description) = kind_of(metadata, &self.path);
+        (self.kind, self.description) = (Some(kind), Some(description));
+    }
+}
+
+/// Whether a snapshot is a checkpoint or a savepoint, and that in more words. Formats before version 4 do not say;
+/// then the name of the directory does.
+pub fn kind_of(metadata: &Metadata<'_>, dir: &Location) -> (Kind, String) {
+    if let Some(properties) = metadata.properties.as_deref().and_then(properties::read) {
+        let kind = if properties.is_savepoint() {
+            Kind::Savepoint
+        } else {
+            Kind::Checkpoint
+        };
+        return (kind, properties.describe());
+    }
+    match catalog::checkpoint_number(dir.name()) {
+        Some(_) => (Kind::Checkpoint, "checkpoint".to_owned()),
+        None => (Kind::Savepoint, "savepoint".to_owned()),
+    }
+}
+
+fn no_metadata(snapshot: &SnapshotDir) -> Finding {
+    Finding::new(
+        Code::NoMetadata,
+        Severity::Error,
+        &snapshot.metadata_file,
+        "there is no _metadata: the checkpoint is in progress, failed or was abandoned",
+    )
+}
+
+fn unreadable_metadata(snapshot: &SnapshotDir, why: &str) -> Finding {
+    let message = format!("the _metadata could not be read: {why}");
+    Finding::new(
+        Code::UnreadableMetadata,
+        Severity::Unknown,
+        &snapshot.metadata_file,
+        message,
+    )
+}
+
+fn undecodable(snapshot: &SnapshotDir, error: &FormatError) -> Finding {
+    let (code, severity) = match error {
+        FormatError::Damaged(_)
+        | FormatError::NotMetadata { .. }
+        | FormatError::NoSuchVersion(_) => (Code::DamagedMetadata, Severity::Error),
+        FormatError::TooOld { .. } => (Code::OldVersion, Severity::Error),
+        FormatError::TooNew(_) => (Code::UnknownVersion, Severity::Unknown),
+    };
+    Finding::new(code, severity, &snapshot.metadata_file, error.to_string())
+}
+
+/// A finding with the owner of a reference.
+fn owned(finding: Finding, metadata: &Metadata<'_>, reference: &Reference<'_>) -> Finding {
+    let operator = metadata.operators.get(reference.owner.operator);
+    let text = |text: &crate::wire::JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
+    Finding {
+        operator_id: operator.map(|op| op.id),
+        operator_name: operator.and_then(|op| text(&op.name)),
+        operator_uid: operator.and_then(|op| text(&op.uid)),
+        subtask: Some(reference.owner.subtask),
+        key_groups: reference.owner.key_groups,
+        state: Some(reference.describe()),
+        ..finding
+    }
+}
