@@ -2,8 +2,8 @@
 
 use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
 use crate::model::Location;
+use foldhash::{HashMap, HashMapExt as _};
 use jiff::Timestamp;
-use std::collections::HashMap;
 use std::fs::{self, DirEntry, File, FileType, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -55,13 +55,13 @@ impl Storage for LocalStorage {
             && let Ok(listed) = list_names(&path, names)
         {
             return in_parallel(&listed, progress, |entry| match entry {
-                Some(entry) => presence(&entry.path(), entry.metadata()),
+                Some(entry) => presence(|| entry.path(), entry.metadata()),
                 None => Presence::Missing,
             });
         }
         in_parallel(names, progress, |name| {
             let file = path.join(name);
-            presence(&file, fs::metadata(&file))
+            presence(|| file.clone(), fs::metadata(&file))
         })
     }
 
@@ -142,11 +142,13 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
 
 /// The entry of each name, by one listing.
 fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> {
-    let wanted: HashMap<&[u8], usize> = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| (name.as_bytes(), i))
-        .collect();
+    let mut wanted: HashMap<&[u8], usize> = HashMap::with_capacity(names.len());
+    wanted.extend(
+        names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| (name.as_bytes(), index)),
+    );
     let mut found: Vec<Option<DirEntry>> = Vec::new();
     found.resize_with(names.len(), || None);
     for entry in fs::read_dir(path)? {
@@ -164,10 +166,10 @@ fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> 
     }
 }
 
-fn presence(path: &Path, metadata: io::Result<Metadata>) -> Presence {
+fn presence(path: impl Fn() -> PathBuf, metadata: io::Result<Metadata>) -> Presence {
     let metadata = match metadata {
         // An entry of a listing does not follow links, Flink does.
-        Ok(link) if link.file_type().is_symlink() => fs::metadata(path),
+        Ok(link) if link.file_type().is_symlink() => fs::metadata(path()),
         other => other,
     };
     match metadata {
@@ -175,13 +177,13 @@ fn presence(path: &Path, metadata: io::Result<Metadata>) -> Presence {
         Ok(metadata) if may_read(&metadata) => Presence::File {
             size: metadata.len(),
         },
-        Ok(metadata) => match File::open(path) {
+        Ok(metadata) => match File::open(path()) {
             Ok(_) => Presence::File {
                 size: metadata.len(),
             },
-            Err(error) => Presence::from_error(failed_path(path, &error)),
+            Err(error) => Presence::from_error(failed_path(&path(), &error)),
         },
-        Err(error) => Presence::from_error(failed_path(path, &error)),
+        Err(error) => Presence::from_error(failed_path(&path(), &error)),
     }
 }
 

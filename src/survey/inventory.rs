@@ -3,7 +3,7 @@
 use super::Progress;
 use crate::model::Location;
 use crate::storage::{Presence, Storage};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type KnownFiles = HashMap<Box<str>, Presence>;

@@ -3,8 +3,8 @@
 use super::references::Place;
 use crate::model::Location;
 use crate::model::location::LocationError;
+use foldhash::{HashMap, HashMapExt as _};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::str::FromStr;
 
 /// `--map FROM=TO`: what lies under FROM is read at TO.
@@ -200,8 +200,8 @@ impl<'m> Resolver<'m> {
 
 /// The text of a file name that stands for itself: ASCII, with nothing in it that a path or URI gives a meaning.
 fn plain_name(bytes: &[u8]) -> Option<&str> {
-    let special = |byte: &u8| matches!(byte, b'/' | b'\\' | b':' | 0) || !byte.is_ascii();
-    if matches!(bytes, b"" | b"." | b"..") || bytes.iter().any(special) {
+    let special = |byte: &u8| matches!(byte, b'/' | b'\\' | b':' | 0);
+    if matches!(bytes, b"" | b"." | b"..") || !bytes.is_ascii() || bytes.iter().any(special) {
         return None;
     }
     std::str::from_utf8(bytes).ok()

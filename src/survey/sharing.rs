@@ -2,7 +2,7 @@
 
 use super::verify::SnapshotReport;
 use crate::model::Location;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 /// Bytes of each snapshot of `reports` that no other of them refers to (its `_metadata` included), and bytes that
 /// others refer to too; in the same order.

@@ -15,9 +15,10 @@ use super::{Progress, catalog, key_groups};
 use crate::format::{self, FormatError, properties};
 use crate::model::{Location, Metadata};
 use crate::storage::Presence;
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A `_metadata` larger than this is not read. Flink's own arrays end at half of it.
@@ -206,9 +207,11 @@ impl<'s> Judge<'s> {
     /// Resolves all references as Flink does, and finds the ones that mean the same file.
     pub(super) fn resolve<'m>(&self, metadata: &'m Metadata<'m>, dir: &Location) -> References<'m> {
         let mut resolver = Resolver::new(self.exclusive(dir));
-        let mut files: Vec<ReferencedFile<'m>> = Vec::new();
-        let mut known: HashMap<FilePlace<'m>, usize> = HashMap::new();
-        let mut list = Vec::new();
+        let mut count = 0;
+        references::walk(metadata, |_| count += 1);
+        let mut files: Vec<ReferencedFile<'m>> = Vec::with_capacity(count);
+        let mut known: HashMap<FilePlace<'m>, usize> = HashMap::with_capacity(count);
+        let mut list = Vec::with_capacity(count);
         let mut invalid = Vec::new();
         references::walk(metadata, |reference| {
             match resolver.resolve(reference.place) {
