@@ -12,10 +12,9 @@ mod uid;
 mod verify;
 
 use crate::model::Location;
-use crate::storage::{LocalStorage, Storage, StorageError};
+use crate::storage::{LocalStorage, Storage, StorageError, StorageErrorKind};
 use crate::survey::resolve::{PathMap, PathMaps, absolute};
 use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
-use anyhow::Context as _;
 use bar::Bar;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::io::{self, IsTerminal, Write};
@@ -58,7 +57,7 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "FROM=TO")]
     map: Vec<PathMap>,
     /// Take roots from the configuration of Flink in this directory when none are given.
-    #[arg(long, global = true, value_name = "DIR", env = "FLINK_CONF_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "FLINK_CONF_DIR", hide_env_values = true)]
     flink_conf: Option<PathBuf>,
 }
 
@@ -102,11 +101,7 @@ struct Failure {
 }
 
 fn failure(exit: Exit, message: impl Into<String>) -> anyhow::Error {
-    Failure {
-        exit,
-        message: message.into(),
-    }
-    .into()
+    Failure { exit, message: message.into() }.into()
 }
 
 /// Parses the command line, runs the command and gives the exit status.
@@ -115,11 +110,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors to clap either.
-            let exit = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Fine
-            };
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
             return match error.print() {
                 Ok(()) => ExitCode::from(exit as u8),
                 Err(_) => ExitCode::from(Exit::Usage as u8),
@@ -135,27 +126,19 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&mut session, &args),
         Command::Uid(args) => uid::run(&mut session, &args),
     };
-    let exit = result
-        .and_then(|exit| session.flush().map(|()| exit))
-        .unwrap_or_else(|error| report(&error));
+    let exit = result.and_then(|exit| session.flush().map(|()| exit)).unwrap_or_else(|error| report(&error));
     ExitCode::from(exit as u8)
 }
 
 /// Says what went wrong, and finds the exit code for it. A closed pipe is success: whoever reads had enough.
 fn report(error: &anyhow::Error) -> Exit {
     let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    if error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref())
-        .any(broken_pipe)
-    {
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken_pipe) {
         return Exit::Fine;
     }
     let text = format!("{error:#}");
     let _ = writeln!(io::stderr(), "chkctl: {}", crate::render::Escaped(text));
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<Failure>());
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
     failure.map_or(Exit::NoVerdict, |failure| failure.exit)
 }
 
@@ -175,12 +158,7 @@ impl Session {
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Session {
-            globals,
-            storage: LocalStorage,
-            out: io::BufWriter::new(io::stdout()),
-            colour,
-        }
+        Session { globals, storage: LocalStorage, out: io::BufWriter::new(io::stdout()), colour }
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -214,29 +192,11 @@ impl Session {
     }
 
     /// A judge of snapshots. `neighbours` are the other snapshots of the run.
-    fn judge<'s>(
-        &'s self,
-        progress: &'s Bar,
-        neighbours: &[SnapshotDir],
-        keep_files: bool,
-    ) -> Judge<'s> {
+    fn judge<'s>(&'s self, progress: &'s Bar, neighbours: &[SnapshotDir], keep_files: bool) -> Judge<'s> {
         let storage: &dyn Storage = &self.storage;
-        let inventory = if neighbours.len() > 1 {
-            Inventory::shared(storage)
-        } else {
-            Inventory::for_one(storage)
-        };
-        let neighbours = neighbours
-            .iter()
-            .map(|snapshot| snapshot.dir.clone())
-            .collect();
-        Judge {
-            inventory,
-            maps: self.maps(),
-            progress,
-            neighbours,
-            keep_files,
-        }
+        let inventory = if neighbours.len() > 1 { Inventory::shared(storage) } else { Inventory::for_one(storage) };
+        let neighbours = neighbours.iter().map(|snapshot| snapshot.dir.clone()).collect();
+        Judge { inventory, maps: self.maps(), progress, neighbours, keep_files }
     }
 
     /// The places to look at: those given, or the roots of Flink's configuration.
@@ -245,17 +205,11 @@ impl Session {
             return given.iter().map(|text| self.place(text)).collect();
         }
         let Some(dir) = &self.globals.flink_conf else {
-            return Err(failure(
-                Exit::Usage,
-                "no ROOT given, and no --flink-conf or FLINK_CONF_DIR to take one from",
-            ));
+            return Err(failure(Exit::Usage, "no ROOT given, and no --flink-conf or FLINK_CONF_DIR to take one from"));
         };
         let roots = settings::roots(dir)?;
         if roots.is_empty() {
-            let message = format!(
-                "the configuration in {} names no checkpoint or savepoint directory",
-                dir.display()
-            );
+            let message = format!("the configuration in {} names no checkpoint or savepoint directory", dir.display());
             return Err(failure(Exit::Usage, message));
         }
         let mut places = Vec::new();
@@ -263,20 +217,25 @@ impl Session {
             let place = self.place(&text)?;
             match self.storage.stat(&place) {
                 // A savepoint directory is made with the first savepoint.
-                Err(error) if error.is_not_found() => {
-                    self.say(format_args!("note: {place} is not there (yet)"))
-                }
+                Err(error) if error.is_not_found() => self.say(format_args!("note: {place} is not there (yet)")),
                 _ => places.push(place),
             }
         }
         Ok(places)
     }
 
-    /// A place as it was given, read through the maps: what is named by its place in handles is read here.
+    /// Where to find a place that was given: there, if something is there; else where the maps put it, as a place
+    /// may be named as handles name it; else the same without the entropy marker of a Flink configuration.
     fn place(&self, text: &str) -> anyhow::Result<Location> {
-        let place =
-            Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
-        Ok(self.maps().here(&absolute(&place)))
+        let place = Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        let place = absolute(&place);
+        let mapped = self.maps().here(&place);
+        let nothing_at = |place: &Location| {
+            let nothing = [StorageErrorKind::NotFound, StorageErrorKind::Unsupported];
+            self.storage.stat(place).is_err_and(|error| nothing.contains(&error.kind))
+        };
+        let candidates = [&place, &mapped, &mapped.without_entropy_marker()].map(Location::clone);
+        Ok(candidates.into_iter().find(|place| !nothing_at(place)).unwrap_or(mapped))
     }
 
     fn scan(&self, places: &[Location]) -> anyhow::Result<Catalog> {
@@ -288,16 +247,9 @@ impl Session {
         let place = self.place(text)?;
         let mut found = self.scan(std::slice::from_ref(&place))?.snapshots;
         match (found.pop(), found.is_empty()) {
-            (Some(snapshot), true)
-                if snapshot.dir == place.without_entropy_marker()
-                    || snapshot.metadata_file == place =>
-            {
-                Ok(snapshot)
-            }
+            (Some(snapshot), true) if snapshot.dir == place || snapshot.metadata_file == place => Ok(snapshot),
             _ => {
-                let message = format!(
-                    "{place} is not a snapshot: it holds no _metadata (chkctl list looks below it)"
-                );
+                let message = format!("{place} is not a snapshot: it holds no _metadata (chkctl list looks below it)");
                 Err(failure(Exit::Findings, message))
             }
         }
@@ -307,15 +259,11 @@ impl Session {
     fn read_metadata(&self, snapshot: &SnapshotDir) -> anyhow::Result<Vec<u8>> {
         use crate::survey::catalog::SnapshotState;
         match &snapshot.state {
-            SnapshotState::Incomplete { .. } => Err(failure(
-                Exit::Findings,
-                format!("{} holds no _metadata", snapshot.dir),
-            )),
+            SnapshotState::Incomplete { .. } => {
+                Err(failure(Exit::Findings, format!("{} holds no _metadata", snapshot.dir)))
+            }
             _ => {
-                let read = self.storage.read(
-                    &snapshot.metadata_file,
-                    crate::survey::verify::METADATA_LIMIT,
-                );
+                let read = self.storage.read(&snapshot.metadata_file, crate::survey::verify::METADATA_LIMIT);
                 read.map_err(explain)
             }
         }
@@ -324,33 +272,33 @@ impl Session {
 
 /// A storage error as the end of a run.
 fn explain(error: StorageError) -> anyhow::Error {
-    let context = if error.is_not_found() {
-        "nothing is there (is the storage mounted?)"
-    } else {
-        "it cannot be read"
-    };
-    Err::<(), _>(error)
-        .context(context)
-        .map_or_else(|error| error, |()| anyhow::anyhow!("no error"))
+    let context = if error.is_not_found() { "nothing is there (is the storage mounted?)" } else { "it cannot be read" };
+    anyhow::Error::from(error).context(context)
 }
 
 /// Decodes a `_metadata`, with the file and the exit code in the error.
-fn decode<'m>(
-    bytes: &'m [u8],
-    snapshot: &SnapshotDir,
-) -> anyhow::Result<crate::model::Metadata<'m>> {
+fn decode<'m>(bytes: &'m [u8], snapshot: &SnapshotDir) -> anyhow::Result<crate::model::Metadata<'m>> {
     use crate::format::FormatError;
     crate::format::decode(bytes).map_err(|error| {
-        let exit = if matches!(error, FormatError::TooNew(_)) {
-            Exit::NoVerdict
-        } else {
-            Exit::Findings
-        };
+        let exit = if matches!(error, FormatError::TooNew(_)) { Exit::NoVerdict } else { Exit::Findings };
         failure(exit, format!("{}: {error}", snapshot.metadata_file))
     })
 }
 
-/// The whole command, for help and documentation.
-pub fn command() -> clap::Command {
-    Cli::command()
+/// The help of every command, as the reference in `docs/cli.md` has it.
+pub fn reference() -> String {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut text = String::new();
+    for part in std::iter::once(&command).chain(command.get_subcommands()) {
+        if part.get_name() == "help" {
+            continue;
+        }
+        let name =
+            if part.get_name() == "chkctl" { "chkctl".to_owned() } else { format!("chkctl {}", part.get_name()) };
+        let help = part.clone().render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        text.push_str(&format!("\n### {name}\n\n```\n{}\n```\n", lines.join("\n").trim_end()));
+    }
+    text
 }

@@ -7,29 +7,25 @@
 //! The layout is described in `docs/format.md`; each function names the class of Flink's that it mirrors. Reader and
 //! writer of a thing stand side by side, and the versions share them: what differs is behind [`Version`].
 
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod channel;
+mod dialect;
 mod java_object;
 mod keyed;
 mod metadata;
 mod operator;
 pub mod properties;
 mod stream;
-mod version;
 
 pub use channel::{MergedChannel, merged_channels};
-pub use version::Version;
+
+pub use crate::model::Version;
 
 use crate::model::Metadata;
 use crate::wire::{Budget, DecodeError, Decoded, EncodeError, Problem, Reader, Writer};
+use dialect::Dialect;
 use std::borrow::Cow;
-use version::Dialect;
 
 /// The first four bytes of every `_metadata` since Flink 1.2 (`Checkpoints.HEADER_MAGIC_NUMBER`).
 pub const MAGIC: u32 = 0x4960_672d;
@@ -60,9 +56,7 @@ pub enum FormatError {
         readable_by: &'static str,
     },
     /// A version that this chkctl does not know: nothing can be said of the snapshot.
-    #[error(
-        "metadata version {0} is newer than this chkctl, which knows versions 2 to 7: use a newer chkctl"
-    )]
+    #[error("metadata version {0} is newer than this chkctl, which knows versions 2 to 7: use a newer chkctl")]
     TooNew(i32),
     /// A version number that Flink never gave.
     #[error("metadata version {0}, which no release of Flink writes")]
@@ -85,18 +79,12 @@ pub fn decode(bytes: &[u8]) -> Result<Metadata<'_>, FormatError> {
         }
     }
     // Every version has a dialect, so there was an error.
-    Err(first_error
-        .unwrap_or_else(|| reader.error(Problem::Invalid("no such version".to_owned())))
-        .into())
+    Err(first_error.unwrap_or_else(|| reader.error(Problem::Invalid("no such version".to_owned()))).into())
 }
 
 /// Everything behind the version.
 fn read_body(mut reader: Reader<'_>, dialect: Dialect) -> Decoded<Metadata<'_>> {
-    let mut budget = Budget::for_input(
-        usize::try_from(reader.offset())
-            .unwrap_or(0)
-            .saturating_add(reader.left()),
-    );
+    let mut budget = Budget::for_input(usize::try_from(reader.offset()).unwrap_or(0).saturating_add(reader.left()));
     let mut metadata = metadata::read(&mut reader, &mut budget, dialect)?;
     if dialect.version.has_properties() {
         metadata.properties = Some(Cow::Borrowed(properties::split(&mut reader)?));
@@ -112,16 +100,8 @@ fn read_head(reader: &mut Reader<'_>) -> Result<Version, FormatError> {
         return Err(FormatError::NotMetadata { found: magic });
     }
     match reader.i32()? {
-        0 => Err(FormatError::TooOld {
-            number: 0,
-            written_by: "1.1",
-            readable_by: "1.2 or 1.3",
-        }),
-        1 => Err(FormatError::TooOld {
-            number: 1,
-            written_by: "1.2",
-            readable_by: "1.3 to 1.10",
-        }),
+        0 => Err(FormatError::TooOld { number: 0, written_by: "1.1", readable_by: "1.2 or 1.3" }),
+        1 => Err(FormatError::TooOld { number: 1, written_by: "1.2", readable_by: "1.3 to 1.10" }),
         number if number < 0 => Err(FormatError::NoSuchVersion(number)),
         number => Version::from_number(number).ok_or(FormatError::TooNew(number)),
     }
@@ -136,7 +116,7 @@ pub fn encode(metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
     match (&metadata.properties, metadata.version.has_properties()) {
         (Some(properties), true) => out.raw(properties),
         (None, false) => {}
-        (Some(_), false) => return Err(metadata.version.lacks("checkpoint properties")),
+        (Some(_), false) => return Err(lacks(metadata.version, "checkpoint properties")),
         (None, true) => out.raw(properties::NULL),
     }
     out.raw(&metadata.trailing);
@@ -148,9 +128,10 @@ const MAX_DEPTH: u32 = 8;
 
 /// Refuses to nest deeper than [`MAX_DEPTH`].
 fn descend(reader: &Reader<'_>, depth: u32) -> Decoded<u32> {
-    if depth >= MAX_DEPTH {
-        Err(reader.error(Problem::TooDeep(MAX_DEPTH)))
-    } else {
-        Ok(depth.saturating_add(1))
-    }
+    if depth >= MAX_DEPTH { Err(reader.error(Problem::TooDeep(MAX_DEPTH))) } else { Ok(depth.saturating_add(1)) }
+}
+
+/// The error of writing something into a version that has no place for it.
+fn lacks(version: Version, what: &'static str) -> EncodeError {
+    EncodeError::NotInVersion { version: version.number().unsigned_abs(), what }
 }

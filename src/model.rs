@@ -9,14 +9,15 @@ pub mod key_group;
 pub mod location;
 pub mod operator_id;
 mod size;
+mod version;
 
 pub use handle::{
-    ChannelHandle, ChannelInfo, ChannelSide, DistributionMode, KeyedHandle, OperatorHandle,
-    StateScope, StreamHandle,
+    ChannelHandle, ChannelInfo, ChannelSide, DistributionMode, KeyedHandle, OperatorHandle, StateScope, StreamHandle,
 };
 pub use key_group::KeyGroupRange;
 pub use location::Location;
 pub use operator_id::OperatorId;
+pub use version::Version;
 
 use crate::wire::JavaStr;
 use std::borrow::Cow;
@@ -25,7 +26,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metadata<'a> {
     /// The version of the format it was read from.
-    pub version: crate::format::Version,
+    pub version: Version,
     /// The id of the checkpoint; counts up within a job and may start again in another.
     pub checkpoint_id: i64,
     /// What hooks of the checkpoint coordinator stored.
@@ -121,10 +122,7 @@ pub struct LegacyFields {
 
 impl Default for LegacyFields {
     fn default() -> Self {
-        LegacyFields {
-            duration: -1,
-            states: 0,
-        }
+        LegacyFields { duration: -1, states: 0 }
     }
 }
 
@@ -171,17 +169,13 @@ impl<'a> SubtaskState<'a> {
     /// The managed and raw operator state handles, with whether they are raw.
     pub fn operator_handles(&self) -> impl Iterator<Item = (bool, &OperatorHandle<'a>)> {
         let managed = self.managed_operator.handle.as_deref().map(|h| (false, h));
-        managed
-            .into_iter()
-            .chain(self.raw_operator.handle.as_deref().map(|h| (true, h)))
+        managed.into_iter().chain(self.raw_operator.handle.as_deref().map(|h| (true, h)))
     }
 
     /// The managed and raw keyed state handles, with whether they are raw.
     pub fn keyed_handles(&self) -> impl Iterator<Item = (bool, &KeyedHandle<'a>)> {
         let managed = self.managed_keyed.as_deref().map(|h| (false, h));
-        managed
-            .into_iter()
-            .chain(self.raw_keyed.as_deref().map(|h| (true, h)))
+        managed.into_iter().chain(self.raw_keyed.as_deref().map(|h| (true, h)))
     }
 
     /// Both kinds of channel state handles.

@@ -65,10 +65,7 @@ mod tests {
 
     #[test]
     fn names_cannot_write_to_the_terminal() {
-        assert_eq!(
-            Escaped("a\u{1b}[2Jb\n\u{202e}c").to_string(),
-            "a\\u{1b}[2Jb\\u{a}\\u{202e}c"
-        );
+        assert_eq!(Escaped("a\u{1b}[2Jb\n\u{202e}c").to_string(), "a\\u{1b}[2Jb\\u{a}\\u{202e}c");
         assert_eq!(Escaped("Window(状态)").to_string(), "Window(状态)");
     }
 

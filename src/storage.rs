@@ -30,12 +30,7 @@ pub trait Storage: Send + Sync {
     fn read(&self, file: &Location, limit: u64) -> Result<Vec<u8>, StorageError>;
 
     /// At most `length` bytes of a file from `offset` on; fewer where the file ends.
-    fn read_range(
-        &self,
-        file: &Location,
-        offset: u64,
-        length: u64,
-    ) -> Result<Vec<u8>, StorageError>;
+    fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError>;
 }
 
 /// What is known of a file or directory.
@@ -128,11 +123,7 @@ pub enum StorageErrorKind {
 impl StorageError {
     /// An error about `place`.
     pub fn new(kind: StorageErrorKind, place: &Location, message: impl Into<String>) -> Self {
-        StorageError {
-            kind,
-            place: place.to_string(),
-            message: message.into(),
-        }
+        StorageError { kind, place: place.to_string(), message: message.into() }
     }
 
     /// Whether nothing is there, as opposed to: it could not be said.
@@ -144,10 +135,6 @@ impl StorageError {
 impl Presence {
     /// What a failed `stat` says of a file.
     pub fn from_error(error: StorageError) -> Self {
-        if error.is_not_found() {
-            Presence::Missing
-        } else {
-            Presence::Unknown(error)
-        }
+        if error.is_not_found() { Presence::Missing } else { Presence::Unknown(error) }
     }
 }

@@ -5,12 +5,7 @@
 //! read names the section it belongs to, and a failed one says which section was short and at which byte.
 //! [`Writer`] puts them back. Neither allocates by a number it has read: see [`limits::Budget`].
 
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod java_str;
 pub mod limits;
@@ -93,11 +88,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts at the first byte of `bytes`; offsets in errors count from there.
     pub fn new(bytes: &'a [u8], section: &'static str) -> Self {
-        Reader {
-            rest: bytes,
-            len: bytes.len(),
-            section,
-        }
+        Reader { rest: bytes, len: bytes.len(), section }
     }
 
     /// Names the section that the following reads belong to, for errors.
@@ -137,11 +128,7 @@ impl<'a> Reader<'a> {
     /// An error at a byte that was already passed.
     #[cold]
     pub fn error_at(&self, offset: u64, problem: Problem) -> Box<DecodeError> {
-        Box::new(DecodeError {
-            section: self.section.to_owned(),
-            offset,
-            problem,
-        })
+        Box::new(DecodeError { section: self.section.to_owned(), offset, problem })
     }
 
     /// An [`Problem::Invalid`] error at `offset`.
@@ -158,10 +145,7 @@ impl<'a> Reader<'a> {
                 self.rest = tail;
                 Ok(head)
             }
-            None => Err(self.error(Problem::Truncated {
-                wanted: count as u64,
-                left: self.rest.len() as u64,
-            })),
+            None => Err(self.error(Problem::Truncated { wanted: count as u64, left: self.rest.len() as u64 })),
         }
     }
 
@@ -172,10 +156,7 @@ impl<'a> Reader<'a> {
                 self.rest = tail;
                 Ok(*head)
             }
-            None => Err(self.error(Problem::Truncated {
-                wanted: N as u64,
-                left: self.rest.len() as u64,
-            })),
+            None => Err(self.error(Problem::Truncated { wanted: N as u64, left: self.rest.len() as u64 })),
         }
     }
 
@@ -215,8 +196,7 @@ impl<'a> Reader<'a> {
         let start = self.offset();
         let len = self.u16()?;
         let bytes = self.take(usize::from(len))?;
-        JavaStr::from_modified_utf8(bytes)
-            .ok_or_else(|| self.invalid_at(start, "a string that is not modified UTF-8"))
+        JavaStr::from_modified_utf8(bytes).ok_or_else(|| self.invalid_at(start, "a string that is not modified UTF-8"))
     }
 
     /// A count of items, each of which takes at least `min_size` bytes of input.
@@ -230,14 +210,7 @@ impl<'a> Reader<'a> {
         let left = self.rest.len();
         match usize::try_from(count) {
             Ok(n) if n.saturating_mul(min_size) <= left => Ok(n),
-            _ => Err(self.error_at(
-                start,
-                Problem::ImpossibleCount {
-                    what,
-                    count: count.into(),
-                    left: left as u64,
-                },
-            )),
+            _ => Err(self.error_at(start, Problem::ImpossibleCount { what, count: count.into(), left: left as u64 })),
         }
     }
 
@@ -289,8 +262,7 @@ impl Writer {
     /// `DataOutput.writeUTF`. Fails as Java does (`UTFDataFormatException`) on more than 65,535 bytes.
     pub fn utf(&mut self, value: &JavaStr<'_>) -> Result<(), EncodeError> {
         let bytes = value.as_modified_utf8();
-        let len = u16::try_from(bytes.len())
-            .map_err(|_| EncodeError::StringTooLong { bytes: bytes.len() })?;
+        let len = u16::try_from(bytes.len()).map_err(|_| EncodeError::StringTooLong { bytes: bytes.len() })?;
         self.out.extend_from_slice(&len.to_be_bytes());
         self.out.extend_from_slice(bytes);
         Ok(())
@@ -350,10 +322,7 @@ mod tests {
         let error = reader.i64().map_err(|e| e.to_string());
         assert_eq!(
             error,
-            Err(
-                "checkpoint id, byte 4: the file ends here: 8 more bytes were expected, 1 are left"
-                    .to_owned()
-            )
+            Err("checkpoint id, byte 4: the file ends here: 8 more bytes were expected, 1 are left".to_owned())
         );
     }
 
@@ -361,14 +330,8 @@ mod tests {
     fn a_count_is_refused_when_the_input_cannot_hold_it() {
         let bytes = [0x7f, 0xff, 0xff, 0xff, 1, 2, 3];
         assert!(matches!(
-            Reader::new(&bytes, "x")
-                .count("items", 1)
-                .map_err(|e| e.problem),
-            Err(Problem::ImpossibleCount {
-                count: 0x7fff_ffff,
-                left: 3,
-                ..
-            })
+            Reader::new(&bytes, "x").count("items", 1).map_err(|e| e.problem),
+            Err(Problem::ImpossibleCount { count: 0x7fff_ffff, left: 3, .. })
         ));
         let negative = [0xff; 4];
         assert!(Reader::new(&negative, "x").count("items", 0).is_err());
@@ -377,9 +340,6 @@ mod tests {
     #[test]
     fn strings_longer_than_java_can_write_are_refused() {
         let long = "x".repeat(65_536);
-        assert_eq!(
-            Writer::new().utf(&JavaStr::from(long.as_str())),
-            Err(EncodeError::StringTooLong { bytes: 65_536 })
-        );
+        assert_eq!(Writer::new().utf(&JavaStr::from(long.as_str())), Err(EncodeError::StringTooLong { bytes: 65_536 }));
     }
 }

@@ -17,16 +17,10 @@ impl Bar {
     /// A bar that is drawn if `wanted`.
     pub fn new(wanted: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} files {per_sec} {eta}")
-        {
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} files {per_sec} {eta}") {
             bar.set_style(style);
         }
-        Bar {
-            bar,
-            started: Instant::now(),
-            wanted,
-        }
+        Bar { bar, started: Instant::now(), wanted }
     }
 
     /// A bar that is never drawn.

@@ -23,11 +23,7 @@ pub(super) fn run(session: &mut Session, args: &FilesArgs) -> anyhow::Result<Exi
         bar.finish();
         (files, stock::inline_bytes(&metadata))
     };
-    let files = FilesJson {
-        path: snapshot.dir.to_string(),
-        files,
-        inline_bytes,
-    };
+    let files = FilesJson { path: snapshot.dir.to_string(), files, inline_bytes };
     if session.globals.json {
         session.print_json(&files)?;
     } else {

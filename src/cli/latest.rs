@@ -70,11 +70,8 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
             }
         }
     }
-    let refused = found.is_none()
-        && skipped
-            .last()
-            .is_some_and(|r| r.verdict == Verdict::Unknown)
-        && !args.skip_unknown;
+    let refused =
+        found.is_none() && skipped.last().is_some_and(|r| r.verdict == Verdict::Unknown) && !args.skip_unknown;
     talk(session, &skipped, found.as_ref(), refused);
     if session.globals.json {
         session.print_json(&LatestJson {
@@ -82,19 +79,13 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
             verdict: found.as_ref().map(|report| report.verdict),
             checkpoint_id: found.as_ref().and_then(|report| report.checkpoint_id),
             job_id: found.as_ref().and_then(|report| report.job_id.as_deref()),
-            completed_at: found
-                .as_ref()
-                .and_then(|report| json_time(report.completed_at)),
+            completed_at: found.as_ref().and_then(|report| json_time(report.completed_at)),
             skipped: skipped.iter().map(skipped_json).collect(),
         })?;
     } else if let Some(report) = &found {
         let path = report.path.to_string();
         // A script gets the name as it is; a terminal must not be written to by it.
-        let line = if io::stdout().is_terminal() {
-            Escaped(&path).to_string()
-        } else {
-            path
-        };
+        let line = if io::stdout().is_terminal() { Escaped(&path).to_string() } else { path };
         session.print(&format!("{line}\n"))?;
     }
     Ok(match (found, refused) {
@@ -105,26 +96,12 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
 }
 
 fn skipped_json(report: &SnapshotReport) -> SkippedJson {
-    SkippedJson {
-        path: report.path.to_string(),
-        verdict: report.verdict,
-        why: why(report),
-    }
+    SkippedJson { path: report.path.to_string(), verdict: report.verdict, why: why(report) }
 }
 
-fn talk(
-    session: &Session,
-    skipped: &[SnapshotReport],
-    found: Option<&SnapshotReport>,
-    refused: bool,
-) {
+fn talk(session: &Session, skipped: &[SnapshotReport], found: Option<&SnapshotReport>, refused: bool) {
     for report in skipped {
-        session.say(format_args!(
-            "skipped ({}) {}: {}",
-            report.verdict,
-            report.path,
-            why(report)
-        ));
+        session.say(format_args!("skipped ({}) {}: {}", report.verdict, report.path, why(report)));
     }
     match found {
         Some(report) if session.globals.verbose > 0 => {

@@ -32,24 +32,14 @@ pub(super) fn run(session: &mut Session, args: &ListArgs) -> anyhow::Result<Exit
     } else {
         session.print(&report::list_table(&reports, &shares, session.colour))?;
         if args.verify {
-            let bad: Vec<_> = reports
-                .iter()
-                .filter(|r| !r.findings.is_empty())
-                .cloned()
-                .collect();
+            let bad: Vec<_> = reports.iter().filter(|r| !r.findings.is_empty()).cloned().collect();
             session.print("\n")?;
-            session.print(&report::verify_text(
-                &bad,
-                session.colour,
-                session.globals.verbose > 0,
-            ))?;
+            session.print(&report::verify_text(&bad, session.colour, session.globals.verbose > 0))?;
         }
     }
     if args.verify {
         return Ok(exit_of(&reports));
     }
-    let unknown = reports
-        .iter()
-        .any(|report| report.verdict == Verdict::Unknown);
+    let unknown = reports.iter().any(|report| report.verdict == Verdict::Unknown);
     Ok(if unknown { Exit::NoVerdict } else { Exit::Fine })
 }

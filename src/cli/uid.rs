@@ -46,19 +46,10 @@ struct OperatorJson {
 }
 
 pub(super) fn run(session: &mut Session, args: &UidArgs) -> anyhow::Result<Exit> {
-    let ids = args
-        .names
-        .iter()
-        .map(|name| (name.clone(), OperatorId::from_uid(name)));
+    let ids = args.names.iter().map(|name| (name.clone(), OperatorId::from_uid(name)));
     let uids = match &args.snapshot {
         None => UidsJson {
-            uids: ids
-                .map(|(uid, operator_id)| UidJson {
-                    uid,
-                    operator_id,
-                    operator: None,
-                })
-                .collect(),
+            uids: ids.map(|(uid, operator_id)| UidJson { uid, operator_id, operator: None }).collect(),
             unmatched: None,
         },
         Some(text) => {
@@ -72,37 +63,19 @@ pub(super) fn run(session: &mut Session, args: &UidArgs) -> anyhow::Result<Exit>
     } else {
         session.print(&text(&uids))?;
     }
-    let missed = uids
-        .uids
-        .iter()
-        .any(|uid| matches!(uid.operator, Some(None)));
+    let missed = uids.uids.iter().any(|uid| matches!(uid.operator, Some(None)));
     Ok(if missed { Exit::Findings } else { Exit::Fine })
 }
 
-fn matched(
-    ids: impl Iterator<Item = (String, OperatorId)>,
-    operators: &[OperatorState<'_>],
-) -> UidsJson {
+fn matched(ids: impl Iterator<Item = (String, OperatorId)>, operators: &[OperatorState<'_>]) -> UidsJson {
     let uids: Vec<UidJson> = ids
         .map(|(uid, operator_id)| {
-            let operator = operators
-                .iter()
-                .find(|op| op.id == operator_id)
-                .map(operator_json);
-            UidJson {
-                uid,
-                operator_id,
-                operator: Some(operator),
-            }
+            let operator = operators.iter().find(|op| op.id == operator_id).map(operator_json);
+            UidJson { uid, operator_id, operator: Some(operator) }
         })
         .collect();
-    let unmatched = operators
-        .iter()
-        .filter(|op| uids.iter().all(|uid| uid.operator_id != op.id));
-    UidsJson {
-        unmatched: Some(unmatched.map(operator_json).collect()),
-        uids,
-    }
+    let unmatched = operators.iter().filter(|op| uids.iter().all(|uid| uid.operator_id != op.id));
+    UidsJson { unmatched: Some(unmatched.map(operator_json).collect()), uids }
 }
 
 fn operator_json(operator: &OperatorState<'_>) -> OperatorJson {
@@ -125,18 +98,10 @@ fn text(uids: &UidsJson) -> String {
             Some(None) => "  not in the snapshot".to_owned(),
             Some(Some(operator)) => format!("  {}", described(operator)),
         };
-        lines.push(format!(
-            "{}  {}{verdict}",
-            uid.operator_id,
-            Escaped(&uid.uid)
-        ));
+        lines.push(format!("{}  {}{verdict}", uid.operator_id, Escaped(&uid.uid)));
     }
     for operator in uids.unmatched.iter().flatten() {
-        lines.push(format!(
-            "{}  (none of the uids)  {}",
-            operator.operator_id,
-            described(operator)
-        ));
+        lines.push(format!("{}  (none of the uids)  {}", operator.operator_id, described(operator)));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -144,13 +109,7 @@ fn text(uids: &UidsJson) -> String {
 
 fn described(operator: &OperatorJson) -> String {
     let name = operator.name.as_deref().unwrap_or("no name recorded");
-    let uid = operator
-        .uid
-        .as_deref()
-        .map_or_else(String::new, |uid| format!(", uid {}", Escaped(uid)));
+    let uid = operator.uid.as_deref().map_or_else(String::new, |uid| format!(", uid {}", Escaped(uid)));
     let (parallelism, size) = (operator.parallelism, operator.state_size);
-    format!(
-        "{}{uid}, parallelism {parallelism}, {size} bytes of state",
-        Escaped(name)
-    )
+    format!("{}{uid}, parallelism {parallelism}, {size} bytes of state", Escaped(name))
 }

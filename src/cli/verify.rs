@@ -30,11 +30,7 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
     if session.globals.json {
         session.print_json(&ReportsJson::new(&reports, None, true))?;
     } else {
-        session.print(&verify_text(
-            &reports,
-            session.colour,
-            session.globals.verbose > 0,
-        ))?;
+        session.print(&verify_text(&reports, session.colour, session.globals.verbose > 0))?;
         session.say(Summary::of(reports.iter().map(|report| report.verdict)).line());
     }
     if reports.is_empty() {
@@ -42,10 +38,7 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
         return Ok(Exit::Findings);
     }
     let counted: Vec<SnapshotReport> = match args.ignore_incomplete {
-        true => reports
-            .into_iter()
-            .filter(|report| report.verdict != Verdict::Incomplete)
-            .collect(),
+        true => reports.into_iter().filter(|report| report.verdict != Verdict::Incomplete).collect(),
         false => reports,
     };
     Ok(exit_of(&counted))
@@ -55,37 +48,25 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
 pub(super) fn exit_of(reports: &[SnapshotReport]) -> Exit {
     let has = |verdict| reports.iter().any(|report| report.verdict == verdict);
     match () {
-        () if has(Verdict::Broken) || has(Verdict::Suspect) || has(Verdict::Incomplete) => {
-            Exit::Findings
-        }
+        () if has(Verdict::Broken) || has(Verdict::Suspect) || has(Verdict::Incomplete) => Exit::Findings,
         () if has(Verdict::Unknown) => Exit::NoVerdict,
         () => Exit::Fine,
     }
 }
 
 /// Judges all snapshots, several at a time, and keeps their order.
-pub(super) fn judge_all(
-    session: &Session,
-    snapshots: &[SnapshotDir],
-    keep_files: bool,
-) -> Vec<SnapshotReport> {
+pub(super) fn judge_all(session: &Session, snapshots: &[SnapshotDir], keep_files: bool) -> Vec<SnapshotReport> {
     let bar = session.bar();
     let judge = session.judge(&bar, snapshots, keep_files);
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(snapshots.len()));
     let work = || {
-        while let Some(index) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < snapshots.len())
-        {
+        while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < snapshots.len()) {
             let report = judge.judge(&snapshots[index]);
-            done.lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .push((index, report));
+            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, report));
         }
     };
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(snapshots.len());
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(snapshots.len());
     thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(work);
@@ -93,9 +74,7 @@ pub(super) fn judge_all(
         work();
     });
     bar.finish();
-    let mut reports = done
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut reports = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     reports.sort_by_key(|(index, _)| *index);
     reports.into_iter().map(|(_, report)| report).collect()
 }

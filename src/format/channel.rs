@@ -1,8 +1,8 @@
 //! Channel state handles of unaligned checkpoints (`ChannelStateHandleSerializerV1` and `…V2`).
 
+use super::dialect::{Dialect, Variant};
 use super::operator::read_offsets;
-use super::version::{Dialect, Variant};
-use super::{Version, stream};
+use super::{Version, lacks, stream};
 use crate::model::{ChannelHandle, ChannelInfo, ChannelSide};
 use crate::wire::{Budget, Decoded, EncodeError, Problem, Reader, Writer};
 use std::borrow::Cow;
@@ -31,11 +31,7 @@ pub(super) fn read_list<'a>(
     Ok(handles)
 }
 
-pub(super) fn write_list(
-    out: &mut Writer,
-    version: Version,
-    handles: &[ChannelHandle<'_>],
-) -> Result<(), EncodeError> {
+pub(super) fn write_list(out: &mut Writer, version: Version, handles: &[ChannelHandle<'_>]) -> Result<(), EncodeError> {
     let typed = version.has_typed_channels();
     out.count("channel state handles", handles.len())?;
     for handle in handles {
@@ -50,14 +46,10 @@ pub(super) fn write_list(
         match handle.subtask_index {
             Some(index) => out.i32(index),
             None if version == Version::V3 => {}
-            None => return Err(version.lacks("channel state without a subtask index")),
+            None => return Err(lacks(version, "channel state without a subtask index")),
         }
         match &handle.info {
-            ChannelInfo::One {
-                gate,
-                channel,
-                offsets,
-            } => {
+            ChannelInfo::One { gate, channel, offsets } => {
                 out.i32(*gate);
                 out.i32(*channel);
                 out.count("buffer offsets", offsets.len())?;
@@ -70,7 +62,7 @@ pub(super) fn write_list(
                 stream::write(out, Some(&handle.stream))?;
                 out.bytes("bytes of merged channel offsets", packed)?;
             }
-            ChannelInfo::Merged(_) => return Err(version.lacks("merged channel state")),
+            ChannelInfo::Merged(_) => return Err(lacks(version, "merged channel state")),
         }
     }
     Ok(())
@@ -82,13 +74,7 @@ fn read_type(reader: &mut Reader<'_>, side: ChannelSide) -> Decoded<bool> {
     match (reader.u8()?, side) {
         (ONE_INPUT, ChannelSide::Input) | (ONE_RESULT, ChannelSide::Result) => Ok(false),
         (MERGED_INPUT, ChannelSide::Input) | (MERGED_RESULT, ChannelSide::Result) => Ok(true),
-        (tag, _) => Err(reader.error_at(
-            at,
-            Problem::UnknownTag {
-                what: "channel state handle",
-                tag: tag.into(),
-            },
-        )),
+        (tag, _) => Err(reader.error_at(at, Problem::UnknownTag { what: "channel state handle", tag: tag.into() })),
     }
 }
 
@@ -107,36 +93,16 @@ fn read_one<'a>(
     let offsets = read_offsets(reader, budget, count)?;
     let size = reader.i64()?;
     let stream = stream::required(reader, budget, 0)?;
-    let info = ChannelInfo::One {
-        gate,
-        channel,
-        offsets,
-    };
-    Ok(ChannelHandle {
-        side,
-        subtask_index,
-        info,
-        size,
-        stream,
-    })
+    let info = ChannelInfo::One { gate, channel, offsets };
+    Ok(ChannelHandle { side, subtask_index, info, size, stream })
 }
 
-fn read_merged<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    side: ChannelSide,
-) -> Decoded<ChannelHandle<'a>> {
+fn read_merged<'a>(reader: &mut Reader<'a>, budget: &mut Budget, side: ChannelSide) -> Decoded<ChannelHandle<'a>> {
     let subtask_index = Some(reader.i32()?);
     let size = reader.i64()?;
     let stream = stream::required(reader, budget, 0)?;
     let packed = reader.bytes("the length of merged channel offsets")?;
-    Ok(ChannelHandle {
-        side,
-        subtask_index,
-        info: ChannelInfo::Merged(Cow::Borrowed(packed)),
-        size,
-        stream,
-    })
+    Ok(ChannelHandle { side, subtask_index, info: ChannelInfo::Merged(Cow::Borrowed(packed)), size, stream })
 }
 
 /// One channel inside a merged handle.
@@ -163,12 +129,7 @@ pub fn merged_channels(packed: &[u8]) -> Decoded<Vec<MergedChannel>> {
     for _ in 0..count {
         let (gate, channel, size) = (reader.i32()?, reader.i32()?, reader.i64()?);
         let offsets = reader.count("the number of buffer offsets", 8)?;
-        channels.push(MergedChannel {
-            gate,
-            channel,
-            size,
-            offsets: read_offsets(&mut reader, &mut budget, offsets)?,
-        });
+        channels.push(MergedChannel { gate, channel, size, offsets: read_offsets(&mut reader, &mut budget, offsets)? });
     }
     Ok(channels)
 }

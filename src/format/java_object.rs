@@ -74,31 +74,18 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Decoded<Value<'a>> {
         return Err(reader.invalid_at(at, "this is not a Java object stream"));
     }
     let budget = Budget::for_input(reader.left());
-    Parser {
-        reader,
-        budget,
-        handles: Vec::new(),
-        classes: Vec::new(),
-    }
-    .value(0)
+    Parser { reader, budget, handles: Vec::new(), classes: Vec::new() }.value(0)
 }
 
 impl<'a> Parser<'a, '_> {
     fn remember(&mut self, handle: Handle<'a>) -> Decoded<usize> {
-        self.budget
-            .charge(self.reader, size_of::<Handle<'_>>() as u64)?;
+        self.budget.charge(self.reader, size_of::<Handle<'_>>() as u64)?;
         self.handles.push(handle);
         Ok(self.handles.len().saturating_sub(1))
     }
 
     fn unknown<T>(&self, at: u64, what: &'static str, tag: u8) -> Decoded<T> {
-        Err(self.reader.error_at(
-            at,
-            Problem::UnknownTag {
-                what,
-                tag: tag.into(),
-            },
-        ))
+        Err(self.reader.error_at(at, Problem::UnknownTag { what, tag: tag.into() }))
     }
 
     fn value(&mut self, depth: u32) -> Decoded<Value<'a>> {
@@ -119,9 +106,7 @@ impl<'a> Parser<'a, '_> {
                 self.remember(Handle::Other)?;
                 match (class, self.value(depth)?) {
                     (Some(_), Value::Text(constant)) => Ok(Value::Constant(constant)),
-                    _ => Err(self
-                        .reader
-                        .invalid_at(at, "an enum constant without class or name")),
+                    _ => Err(self.reader.invalid_at(at, "an enum constant without class or name")),
                 }
             }
             TC_OBJECT => self.object(at, depth),
@@ -138,10 +123,7 @@ impl<'a> Parser<'a, '_> {
     fn handle(&self, at: u64, wire: i32) -> Decoded<Handle<'a>> {
         let index = usize::try_from(wire.wrapping_sub(FIRST_HANDLE)).ok();
         let found = index.and_then(|index| self.handles.get(index)).cloned();
-        found.ok_or_else(|| {
-            self.reader
-                .invalid_at(at, "a reference to a Java object that was not written")
-        })
+        found.ok_or_else(|| self.reader.invalid_at(at, "a reference to a Java object that was not written"))
     }
 
     fn object(&mut self, at: u64, depth: u32) -> Decoded<Value<'a>> {
@@ -153,9 +135,7 @@ impl<'a> Parser<'a, '_> {
         let mut next = Some(class);
         while let Some(index) = next {
             if lineage.contains(&index) {
-                return Err(self
-                    .reader
-                    .invalid_at(at, "a Java class that is its own ancestor"));
+                return Err(self.reader.invalid_at(at, "a Java class that is its own ancestor"));
             }
             lineage.push(index);
             next = self.classes.get(index).and_then(|c| c.parent);
@@ -164,24 +144,12 @@ impl<'a> Parser<'a, '_> {
         for index in lineage.into_iter().rev() {
             self.fields_of(index, depth, &mut fields)?;
         }
-        let found = self
-            .classes
-            .get(class)
-            .map(|c| (c.name.clone(), c.serial_version_uid));
+        let found = self.classes.get(class).map(|c| (c.name.clone(), c.serial_version_uid));
         let (class, serial_version_uid) = found.unwrap_or_default();
-        Ok(Value::Object(Object {
-            class,
-            serial_version_uid,
-            fields,
-        }))
+        Ok(Value::Object(Object { class, serial_version_uid, fields }))
     }
 
-    fn fields_of(
-        &mut self,
-        index: usize,
-        depth: u32,
-        into: &mut Vec<(JavaStr<'a>, Value<'a>)>,
-    ) -> Decoded<()> {
+    fn fields_of(&mut self, index: usize, depth: u32, into: &mut Vec<(JavaStr<'a>, Value<'a>)>) -> Decoded<()> {
         let Some(class) = self.classes.get(index) else {
             return Ok(());
         };
@@ -196,15 +164,10 @@ impl<'a> Parser<'a, '_> {
                 b'J' | b'D' => Value::Number(self.reader.i64()?),
                 _ => self.value(depth)?,
             };
-            self.budget
-                .charge(self.reader, size_of::<(JavaStr<'_>, Value<'_>)>() as u64)?;
+            self.budget.charge(self.reader, size_of::<(JavaStr<'_>, Value<'_>)>() as u64)?;
             into.push((name, value));
         }
-        if flags & SC_WRITE_METHOD != 0 {
-            self.annotation()
-        } else {
-            Ok(())
-        }
+        if flags & SC_WRITE_METHOD != 0 { self.annotation() } else { Ok(()) }
     }
 
     /// What a class wrote beside its fields: blocks of bytes up to an end mark.
@@ -232,9 +195,9 @@ impl<'a> Parser<'a, '_> {
                 let wire = self.reader.i32()?;
                 match self.handle(at, wire)? {
                     Handle::Class(index) => Ok(Some(index)),
-                    Handle::Text(_) | Handle::Other => Err(self
-                        .reader
-                        .invalid_at(at, "a class reference to something else")),
+                    Handle::Text(_) | Handle::Other => {
+                        Err(self.reader.invalid_at(at, "a class reference to something else"))
+                    }
                 }
             }
             TC_CLASSDESC => self.new_class(depth).map(Some),
@@ -249,22 +212,11 @@ impl<'a> Parser<'a, '_> {
         self.remember(Handle::Class(index))?;
         let at = self.reader.offset();
         let flags = self.reader.u8()?;
-        if flags & SC_SERIALIZABLE == 0
-            || flags & !(SC_WRITE_METHOD | SC_SERIALIZABLE | SC_ENUM) != 0
-        {
-            return Err(self
-                .reader
-                .invalid_at(at, "a Java class that is not plainly serializable"));
+        if flags & SC_SERIALIZABLE == 0 || flags & !(SC_WRITE_METHOD | SC_SERIALIZABLE | SC_ENUM) != 0 {
+            return Err(self.reader.invalid_at(at, "a Java class that is not plainly serializable"));
         }
-        self.budget
-            .charge(self.reader, size_of::<Class<'_>>() as u64)?;
-        self.classes.push(Class {
-            name,
-            serial_version_uid,
-            flags,
-            fields: Vec::new(),
-            parent: None,
-        });
+        self.budget.charge(self.reader, size_of::<Class<'_>>() as u64)?;
+        self.classes.push(Class { name, serial_version_uid, flags, fields: Vec::new(), parent: None });
         let count = self.reader.u16()?;
         let mut fields = Vec::new();
         for _ in 0..count {
@@ -276,15 +228,12 @@ impl<'a> Parser<'a, '_> {
                 b'L' | b'[' => {
                     // The type in text; nothing here depends on it.
                     if !matches!(self.value(depth)?, Value::Text(_)) {
-                        return Err(self
-                            .reader
-                            .invalid_at(at, "a Java field whose type is not a string"));
+                        return Err(self.reader.invalid_at(at, "a Java field whose type is not a string"));
                     }
                 }
                 other => return self.unknown(at, "Java field", other),
             }
-            self.budget
-                .charge(self.reader, size_of::<(u8, JavaStr<'_>)>() as u64)?;
+            self.budget.charge(self.reader, size_of::<(u8, JavaStr<'_>)>() as u64)?;
             fields.push((kind, field));
         }
         self.annotation()?;

@@ -1,11 +1,11 @@
 //! Keyed state handles (`MetadataV2V3SerializerBase.serializeKeyedStateHandle`).
 
+use super::dialect::Variant;
 use super::operator::read_offsets;
-use super::version::Variant;
-use super::{Version, descend, stream};
+use super::{Version, descend, lacks, stream};
 use crate::model::handle::{
-    Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChangesInMemory, Incremental,
-    IncrementalExtra, KeyGroups, KeyGroupsKind, LocalFile, StateChange,
+    Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChangesInMemory, Incremental, IncrementalExtra, KeyGroups,
+    KeyGroupsKind, LocalFile, StateChange,
 };
 use crate::model::{KeyGroupRange, KeyedHandle};
 use crate::wire::{Budget, Decoded, EncodeError, Problem, Reader, Writer};
@@ -32,9 +32,7 @@ pub(super) fn read_boxed<'a>(
     budget: &mut Budget,
     variant: Variant,
 ) -> Decoded<Option<Box<KeyedHandle<'a>>>> {
-    read(reader, budget, variant, 0)?
-        .map(|handle| budget.boxed(reader, handle))
-        .transpose()
+    read(reader, budget, variant, 0)?.map(|handle| budget.boxed(reader, handle)).transpose()
 }
 
 fn read<'a>(
@@ -54,10 +52,7 @@ fn read<'a>(
             KeyedHandle::Incremental(budget.boxed(reader, handle)?)
         }
         tag @ (CHANGELOG | CHANGELOG_V2) => {
-            let fields = Fields {
-                extra: variant != Variant::Flink114,
-                second: tag == CHANGELOG_V2,
-            };
+            let fields = Fields { extra: variant != Variant::Flink114, second: tag == CHANGELOG_V2 };
             let handle = read_changelog(reader, budget, variant, fields, depth)?;
             KeyedHandle::Changelog(budget.boxed(reader, handle)?)
         }
@@ -66,21 +61,12 @@ fn read<'a>(
             KeyedHandle::ChangesInMemory(budget.boxed(reader, handle)?)
         }
         tag @ (CHANGES_IN_FILES | CHANGES_IN_FILES_V2) => {
-            let fields = Fields {
-                extra: variant != Variant::Flink114,
-                second: tag == CHANGES_IN_FILES_V2,
-            };
+            let fields = Fields { extra: variant != Variant::Flink114, second: tag == CHANGES_IN_FILES_V2 };
             let handle = read_changes_in_files(reader, budget, fields)?;
             KeyedHandle::ChangesInFiles(budget.boxed(reader, handle)?)
         }
         tag => {
-            return Err(reader.error_at(
-                at,
-                Problem::UnknownTag {
-                    what: "keyed state handle",
-                    tag: tag.into(),
-                },
-            ));
+            return Err(reader.error_at(at, Problem::UnknownTag { what: "keyed state handle", tag: tag.into() }));
         }
     };
     Ok(Some(handle))
@@ -98,18 +84,12 @@ struct Fields {
 /// The fields that Flink 1.15 added, which only version 3 may lack.
 fn needed<T>(extra: Option<&T>, version: Version) -> Result<Option<&T>, EncodeError> {
     match extra {
-        None if version != Version::V3 => {
-            Err(version.lacks("a changelog handle without sizes and ids"))
-        }
+        None if version != Version::V3 => Err(lacks(version, "a changelog handle without sizes and ids")),
         extra => Ok(extra),
     }
 }
 
-pub(super) fn write(
-    out: &mut Writer,
-    version: Version,
-    handle: Option<&KeyedHandle<'_>>,
-) -> Result<(), EncodeError> {
+pub(super) fn write(out: &mut Writer, version: Version, handle: Option<&KeyedHandle<'_>>) -> Result<(), EncodeError> {
     match handle {
         None => {
             out.u8(NULL);
@@ -127,14 +107,9 @@ pub(super) fn write(
 /// not empty.
 fn read_range(reader: &mut Reader<'_>) -> Decoded<KeyGroupRange> {
     let at = reader.offset();
-    let range = KeyGroupRange {
-        start: reader.i32()?,
-        count: reader.i32()?,
-    };
+    let range = KeyGroupRange { start: reader.i32()?, count: reader.i32()? };
     match range.start < 0 && !range.is_empty() {
-        true => {
-            Err(reader.invalid_at(at, format_args!("key groups that start at {}", range.start)))
-        }
+        true => Err(reader.invalid_at(at, format_args!("key groups that start at {}", range.start))),
         false => Ok(range),
     }
 }
@@ -165,11 +140,7 @@ pub(super) fn write_range_and_offsets(out: &mut Writer, range: KeyGroupRange, of
     offsets.iter().for_each(|offset| out.i64(*offset));
 }
 
-fn read_key_groups<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    tag: u8,
-) -> Decoded<KeyGroups<'a>> {
+fn read_key_groups<'a>(reader: &mut Reader<'a>, budget: &mut Budget, tag: u8) -> Decoded<KeyGroups<'a>> {
     let (range, offsets) = read_range_and_offsets(reader, budget)?;
     let stream = stream::required(reader, budget, 0)?;
     let kind = match tag {
@@ -177,12 +148,7 @@ fn read_key_groups<'a>(
         SAVEPOINT_KEY_GROUPS => KeyGroupsKind::Savepoint,
         _ => KeyGroupsKind::Plain,
     };
-    Ok(KeyGroups {
-        kind,
-        range,
-        offsets,
-        stream,
-    })
+    Ok(KeyGroups { kind, range, offsets, stream })
 }
 
 fn write_key_groups(out: &mut Writer, handle: &KeyGroups<'_>) -> Result<(), EncodeError> {
@@ -200,11 +166,7 @@ fn write_key_groups(out: &mut Writer, handle: &KeyGroups<'_>) -> Result<(), Enco
 }
 
 /// `MetadataV2V3SerializerBase.deserializeIncrementalStateHandle`.
-fn read_incremental<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    v2: bool,
-) -> Decoded<Incremental<'a>> {
+fn read_incremental<'a>(reader: &mut Reader<'a>, budget: &mut Budget, v2: bool) -> Decoded<Incremental<'a>> {
     let checkpoint_id = reader.i64()?;
     let backend_id = reader.utf()?;
     let range = read_range(reader)?;
@@ -213,29 +175,14 @@ fn read_incremental<'a>(
     let shared = read_local_files(reader, budget)?;
     let private = read_local_files(reader, budget)?;
     let extra = match v2 {
-        true => Some(IncrementalExtra {
-            checkpointed_size,
-            state_handle_id: reader.utf()?,
-        }),
+        true => Some(IncrementalExtra { checkpointed_size, state_handle_id: reader.utf()? }),
         false => None,
     };
-    Ok(Incremental {
-        checkpoint_id,
-        backend_id,
-        range,
-        meta,
-        shared,
-        private,
-        extra,
-    })
+    Ok(Incremental { checkpoint_id, backend_id, range, meta, shared, private, extra })
 }
 
 fn write_incremental(out: &mut Writer, handle: &Incremental<'_>) -> Result<(), EncodeError> {
-    out.u8(if handle.extra.is_some() {
-        INCREMENTAL_V2
-    } else {
-        INCREMENTAL
-    });
+    out.u8(if handle.extra.is_some() { INCREMENTAL_V2 } else { INCREMENTAL });
     out.i64(handle.checkpoint_id);
     out.utf(&handle.backend_id)?;
     write_range(out, handle.range);
@@ -252,19 +199,13 @@ fn write_incremental(out: &mut Writer, handle: &Incremental<'_>) -> Result<(), E
 }
 
 /// `MetadataV2V3SerializerBase.deserializeHandleAndLocalPathList`, a map until Flink 1.17.
-fn read_local_files<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-) -> Decoded<Vec<LocalFile<'a>>> {
+fn read_local_files<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Vec<LocalFile<'a>>> {
     // A name and a handle.
     let count = reader.count("the number of files", 3)?;
     let mut files = budget.vec(reader, count)?;
     for _ in 0..count {
         let local_path = reader.utf()?;
-        files.push(LocalFile {
-            local_path,
-            stream: stream::required(reader, budget, 0)?,
-        });
+        files.push(LocalFile { local_path, stream: stream::required(reader, budget, 0)? });
     }
     Ok(files)
 }
@@ -292,53 +233,24 @@ fn read_changelog<'a>(
         return Err(reader.invalid_at(at, "a changelog handle without key groups"));
     }
     let checkpointed_size = if fields.extra { reader.i64()? } else { 0 };
-    let materialized = read_parts(
-        reader,
-        budget,
-        variant,
-        "the number of materialized handles",
-        depth,
-    )?;
+    let materialized = read_parts(reader, budget, variant, "the number of materialized handles", depth)?;
     let at = reader.offset();
-    let non_materialized = read_parts(
-        reader,
-        budget,
-        variant,
-        "the number of non-materialized handles",
-        depth,
-    )?;
+    let non_materialized = read_parts(reader, budget, variant, "the number of non-materialized handles", depth)?;
     if !non_materialized.iter().all(is_changes) {
         return Err(reader.invalid_at(at, "a non-materialized part that is not a list of changes"));
     }
     let materialization_id = if fields.extra { reader.i64()? } else { 0 };
-    let checkpoint_id = if fields.second {
-        Some(reader.i64()?)
-    } else {
-        None
-    };
+    let checkpoint_id = if fields.second { Some(reader.i64()?) } else { None };
     let extra = match fields.extra {
-        true => Some(ChangelogExtra {
-            checkpointed_size,
-            materialization_id,
-            state_handle_id: reader.utf()?,
-        }),
+        true => Some(ChangelogExtra { checkpointed_size, materialization_id, state_handle_id: reader.utf()? }),
         false => None,
     };
-    Ok(Changelog {
-        range,
-        materialized,
-        non_materialized,
-        extra,
-        checkpoint_id,
-    })
+    Ok(Changelog { range, materialized, non_materialized, extra, checkpoint_id })
 }
 
 /// What Flink casts the non-materialized parts to (`ChangelogStateHandle`).
 fn is_changes(part: &Option<KeyedHandle<'_>>) -> bool {
-    matches!(
-        part,
-        Some(KeyedHandle::ChangesInMemory(_) | KeyedHandle::ChangesInFiles(_))
-    )
+    matches!(part, Some(KeyedHandle::ChangesInMemory(_) | KeyedHandle::ChangesInFiles(_)))
 }
 
 fn read_parts<'a>(
@@ -356,26 +268,16 @@ fn read_parts<'a>(
     Ok(parts)
 }
 
-fn write_changelog(
-    out: &mut Writer,
-    version: Version,
-    handle: &Changelog<'_>,
-) -> Result<(), EncodeError> {
+fn write_changelog(out: &mut Writer, version: Version, handle: &Changelog<'_>) -> Result<(), EncodeError> {
     let extra = needed(handle.extra.as_ref(), version)?;
-    out.u8(if handle.checkpoint_id.is_some() {
-        CHANGELOG_V2
-    } else {
-        CHANGELOG
-    });
+    out.u8(if handle.checkpoint_id.is_some() { CHANGELOG_V2 } else { CHANGELOG });
     write_range(out, handle.range);
     if let Some(extra) = extra {
         out.i64(extra.checkpointed_size);
     }
     for parts in [&handle.materialized, &handle.non_materialized] {
         out.count("changelog parts", parts.len())?;
-        parts
-            .iter()
-            .try_for_each(|part| write(out, version, part.as_ref()))?;
+        parts.iter().try_for_each(|part| write(out, version, part.as_ref()))?;
     }
     if let Some(extra) = extra {
         out.i64(extra.materialization_id);
@@ -408,23 +310,10 @@ fn read_changes_in_memory<'a>(
         if key_group < -1 {
             return Err(reader.invalid_at(at, format_args!("a change of key group {key_group}")));
         }
-        changes.push(StateChange {
-            key_group,
-            change: Cow::Borrowed(reader.bytes("the length of a change")?),
-        });
+        changes.push(StateChange { key_group, change: Cow::Borrowed(reader.bytes("the length of a change")?) });
     }
-    let state_handle_id = if variant == Variant::Flink114 {
-        None
-    } else {
-        Some(reader.utf()?)
-    };
-    Ok(ChangesInMemory {
-        range,
-        from,
-        to,
-        changes,
-        state_handle_id,
-    })
+    let state_handle_id = if variant == Variant::Flink114 { None } else { Some(reader.utf()?) };
+    Ok(ChangesInMemory { range, from, to, changes, state_handle_id })
 }
 
 fn write_changes_in_memory(
@@ -463,37 +352,16 @@ fn read_changes_in_files<'a>(
     }
     let size = reader.i64()?;
     let extra = match fields.extra {
-        true => Some(ChangesExtra {
-            checkpointed_size: reader.i64()?,
-            state_handle_id: reader.utf()?,
-        }),
+        true => Some(ChangesExtra { checkpointed_size: reader.i64()?, state_handle_id: reader.utf()? }),
         false => None,
     };
-    let storage = if fields.second {
-        Some(reader.utf()?)
-    } else {
-        None
-    };
-    Ok(ChangesInFiles {
-        range,
-        streams,
-        size,
-        extra,
-        storage,
-    })
+    let storage = if fields.second { Some(reader.utf()?) } else { None };
+    Ok(ChangesInFiles { range, streams, size, extra, storage })
 }
 
-fn write_changes_in_files(
-    out: &mut Writer,
-    version: Version,
-    handle: &ChangesInFiles<'_>,
-) -> Result<(), EncodeError> {
+fn write_changes_in_files(out: &mut Writer, version: Version, handle: &ChangesInFiles<'_>) -> Result<(), EncodeError> {
     let extra = needed(handle.extra.as_ref(), version)?;
-    out.u8(if handle.storage.is_some() {
-        CHANGES_IN_FILES_V2
-    } else {
-        CHANGES_IN_FILES
-    });
+    out.u8(if handle.storage.is_some() { CHANGES_IN_FILES_V2 } else { CHANGES_IN_FILES });
     write_range(out, handle.range);
     out.count("changelog files", handle.streams.len())?;
     for (offset, stream) in &handle.streams {

@@ -1,10 +1,10 @@
 //! Checkpoint id, master states, operators and subtasks (`MetadataV2V3SerializerBase` and its heirs).
 
-use super::version::Dialect;
-use super::{Version, channel, keyed, operator, stream};
+use super::dialect::Dialect;
+use super::{Version, channel, keyed, lacks, operator, stream};
 use crate::model::{
-    ChannelSide, LegacyFields, MasterState, Metadata, OperatorId, OperatorSlot, OperatorState,
-    Reference, StreamHandle, Subtask, SubtaskState, Subtasks,
+    ChannelSide, LegacyFields, MasterState, Metadata, OperatorId, OperatorSlot, OperatorState, Reference, StreamHandle,
+    Subtask, SubtaskState, Subtasks,
 };
 use crate::wire::{Budget, Decoded, EncodeError, JavaStr, Reader, Writer};
 use std::borrow::Cow;
@@ -12,11 +12,7 @@ use std::borrow::Cow;
 const MASTER_STATE_MAGIC: u32 = 0xc96b_1696;
 
 /// Everything between the version and the properties.
-pub(super) fn read<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    dialect: Dialect,
-) -> Decoded<Metadata<'a>> {
+pub(super) fn read<'a>(reader: &mut Reader<'a>, budget: &mut Budget, dialect: Dialect) -> Decoded<Metadata<'a>> {
     reader.enter("checkpoint id");
     let at = reader.offset();
     let checkpoint_id = reader.i64()?;
@@ -43,14 +39,7 @@ pub(super) fn read<'a>(
         })?);
     }
     let trailing = Cow::Borrowed(&[][..]);
-    Ok(Metadata {
-        version,
-        checkpoint_id,
-        master_states,
-        operators,
-        properties: None,
-        trailing,
-    })
+    Ok(Metadata { version, checkpoint_id, master_states, operators, properties: None, trailing })
 }
 
 pub(super) fn write(out: &mut Writer, metadata: &Metadata<'_>) -> Result<(), EncodeError> {
@@ -60,10 +49,7 @@ pub(super) fn write(out: &mut Writer, metadata: &Metadata<'_>) -> Result<(), Enc
         write_master_state(out, state)?;
     }
     out.count("operators", metadata.operators.len())?;
-    metadata
-        .operators
-        .iter()
-        .try_for_each(|operator| write_operator(out, metadata.version, operator))
+    metadata.operators.iter().try_for_each(|operator| write_operator(out, metadata.version, operator))
 }
 
 /// `MetadataV2V3SerializerBase.deserializeMasterState`: a sub-array of exactly the length that it declares.
@@ -81,11 +67,7 @@ fn read_master_state<'a>(reader: &mut Reader<'a>) -> Decoded<MasterState<'a>> {
     if before.saturating_sub(reader.left()) != length {
         return Err(reader.invalid_at(length_at, "a master state is not as long as it says"));
     }
-    Ok(MasterState {
-        name,
-        version,
-        payload: Cow::Borrowed(payload),
-    })
+    Ok(MasterState { name, version, payload: Cow::Borrowed(payload) })
 }
 
 fn write_master_state(out: &mut Writer, state: &MasterState<'_>) -> Result<(), EncodeError> {
@@ -99,11 +81,7 @@ fn write_master_state(out: &mut Writer, state: &MasterState<'_>) -> Result<(), E
 
 /// `MetadataV2Serializer`, `MetadataV3Serializer` and `MetadataV5Serializer.deserializeOperatorState`, with the
 /// checks of the constructor of `OperatorState`.
-fn read_operator<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    dialect: Dialect,
-) -> Decoded<OperatorState<'a>> {
+fn read_operator<'a>(reader: &mut Reader<'a>, budget: &mut Budget, dialect: Dialect) -> Decoded<OperatorState<'a>> {
     let version = dialect.version;
     reader.enter("name and id");
     let (name, uid) = match version.has_names() {
@@ -114,9 +92,7 @@ fn read_operator<'a>(
     let at = reader.offset();
     let (parallelism, max_parallelism) = (reader.i32()?, reader.i32()?);
     if parallelism < 0 || parallelism > max_parallelism {
-        let what = format_args!(
-            "parallelism {parallelism} with a maximum parallelism of {max_parallelism}"
-        );
+        let what = format_args!("parallelism {parallelism} with a maximum parallelism of {max_parallelism}");
         return Err(reader.invalid_at(at, what));
     }
     let mut chain_length = 1;
@@ -137,11 +113,7 @@ fn read_operator<'a>(
         Subtasks::FullyFinished(reader.i32()?)
     } else {
         // A finished subtask is its index and no more.
-        let smallest = if version.has_coordinators_and_channels() {
-            4
-        } else {
-            26
-        };
+        let smallest = if version.has_coordinators_and_channels() { 4 } else { 26 };
         let count = reader.count("the number of subtasks", smallest)?;
         let mut list = budget.vec(reader, count)?;
         for _ in 0..count {
@@ -149,39 +121,22 @@ fn read_operator<'a>(
         }
         Subtasks::Some(list)
     };
-    Ok(OperatorState {
-        name,
-        uid,
-        id,
-        parallelism,
-        max_parallelism,
-        chain_length,
-        coordinator,
-        subtasks,
-    })
+    Ok(OperatorState { name, uid, id, parallelism, max_parallelism, chain_length, coordinator, subtasks })
 }
 
 /// `MetadataV2V3SerializerBase.deserializeAndCheckByteStreamStateHandle`: in line or not at all.
-fn read_coordinator<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-) -> Decoded<Option<StreamHandle<'a>>> {
+fn read_coordinator<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Option<StreamHandle<'a>>> {
     let at = reader.offset();
     match stream::read(reader, budget, 0)? {
         None => Ok(None),
         Some(handle @ StreamHandle::Bytes(_)) => Ok(Some(handle)),
-        Some(other) => Err(reader.invalid_at(
-            at,
-            format_args!("coordinator state in a {}, not in line", other.class()),
-        )),
+        Some(other) => {
+            Err(reader.invalid_at(at, format_args!("coordinator state in a {}, not in line", other.class())))
+        }
     }
 }
 
-fn write_operator(
-    out: &mut Writer,
-    version: Version,
-    operator: &OperatorState<'_>,
-) -> Result<(), EncodeError> {
+fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'_>) -> Result<(), EncodeError> {
     if version.has_names() {
         out.utf(&operator.name)?;
         out.utf(&operator.uid)?;
@@ -194,20 +149,19 @@ fn write_operator(
     }
     match &operator.coordinator {
         Some(_) if !version.has_coordinators_and_channels() => {
-            return Err(version.lacks("coordinator state"));
+            return Err(lacks(version, "coordinator state"));
         }
         None if !version.has_coordinators_and_channels() => {}
         coordinator => stream::write(out, coordinator.as_ref())?,
     }
     match &operator.subtasks {
         Subtasks::FullyFinished(_) if !version.has_coordinators_and_channels() => {
-            return Err(version.lacks("a finished operator"));
+            return Err(lacks(version, "a finished operator"));
         }
         Subtasks::FullyFinished(count) => out.i32(*count),
         Subtasks::Some(list) => {
             out.count("subtasks", list.len())?;
-            list.iter()
-                .try_for_each(|subtask| write_subtask(out, version, subtask))?;
+            list.iter().try_for_each(|subtask| write_subtask(out, version, subtask))?;
         }
     }
     Ok(())
@@ -238,17 +192,10 @@ fn read_subtask<'a>(
         error.section = format!("subtask {index}, {}", error.section);
         error
     })?;
-    Ok(Subtask {
-        index,
-        state: Some(budget.boxed(reader, state)?),
-    })
+    Ok(Subtask { index, state: Some(budget.boxed(reader, state)?) })
 }
 
-fn write_subtask(
-    out: &mut Writer,
-    version: Version,
-    subtask: &Subtask<'_>,
-) -> Result<(), EncodeError> {
+fn write_subtask(out: &mut Writer, version: Version, subtask: &Subtask<'_>) -> Result<(), EncodeError> {
     match &subtask.state {
         Some(state) => {
             out.i32(subtask.index);
@@ -258,16 +205,12 @@ fn write_subtask(
             out.i32(!subtask.index);
             Ok(())
         }
-        None => Err(version.lacks("a finished subtask")),
+        None => Err(lacks(version, "a finished subtask")),
     }
 }
 
 /// `MetadataV2V3SerializerBase.deserializeSubtaskState`, and what versions 2, 3 and 7 put around it.
-fn read_subtask_state<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    dialect: Dialect,
-) -> Decoded<SubtaskState<'a>> {
+fn read_subtask_state<'a>(reader: &mut Reader<'a>, budget: &mut Budget, dialect: Dialect) -> Decoded<SubtaskState<'a>> {
     let version = dialect.version;
     let mut state = SubtaskState::default();
     if version.has_legacy_fields() {
@@ -292,8 +235,7 @@ fn read_subtask_state<'a>(
         reader.enter("input channel state");
         state.input_channels = channel::read_list(reader, budget, dialect, ChannelSide::Input)?;
         reader.enter("result subpartition state");
-        state.result_subpartitions =
-            channel::read_list(reader, budget, dialect, ChannelSide::Result)?;
+        state.result_subpartitions = channel::read_list(reader, budget, dialect, ChannelSide::Result)?;
     }
     if version.has_references() {
         reader.enter("reference checkpoint id");
@@ -305,11 +247,7 @@ fn read_subtask_state<'a>(
     Ok(state)
 }
 
-fn write_subtask_state(
-    out: &mut Writer,
-    version: Version,
-    state: &SubtaskState<'_>,
-) -> Result<(), EncodeError> {
+fn write_subtask_state(out: &mut Writer, version: Version, state: &SubtaskState<'_>) -> Result<(), EncodeError> {
     if version.has_legacy_fields() {
         out.i64(state.legacy.duration);
         out.i32(state.legacy.states);
@@ -322,11 +260,11 @@ fn write_subtask_state(
         channel::write_list(out, version, &state.input_channels)?;
         channel::write_list(out, version, &state.result_subpartitions)?;
     } else if state.channel_handles().next().is_some() {
-        return Err(version.lacks("channel state"));
+        return Err(lacks(version, "channel state"));
     }
     match state.reference {
         Reference::Checkpoint(_) if !version.has_references() => {
-            return Err(version.lacks("a reference checkpoint id"));
+            return Err(lacks(version, "a reference checkpoint id"));
         }
         _ if !version.has_references() => {}
         Reference::None(marker) => out.u8(marker),
@@ -345,10 +283,7 @@ fn read_slot<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Operat
         return Ok(OperatorSlot::default());
     }
     let handle = operator::read(reader, budget)?;
-    Ok(OperatorSlot {
-        presence,
-        handle: Some(budget.boxed(reader, handle)?),
-    })
+    Ok(OperatorSlot { presence, handle: Some(budget.boxed(reader, handle)?) })
 }
 
 fn write_slot(out: &mut Writer, slot: &OperatorSlot<'_>) -> Result<(), EncodeError> {

@@ -27,13 +27,7 @@ fn check(at: &Reader<'_>, value: &Value<'_>) -> Decoded<()> {
         Value::Object(object) => object.class.to_str() == CLASS && object.serial_version_uid == 2,
         _ => false,
     };
-    if good {
-        Ok(())
-    } else {
-        Err(at.error(Problem::Invalid(
-            "not the properties of a checkpoint".to_owned(),
-        )))
-    }
+    if good { Ok(()) } else { Err(at.error(Problem::Invalid("not the properties of a checkpoint".to_owned()))) }
 }
 
 /// What the properties say of a snapshot.
@@ -68,8 +62,7 @@ impl Properties<'_> {
 
     /// Whether the snapshot is a savepoint.
     pub fn is_savepoint(&self) -> bool {
-        self.snapshot_type()
-            .is_some_and(|t| simple_name(&t.class.to_str()) == "SavepointType")
+        self.snapshot_type().is_some_and(|t| simple_name(&t.class.to_str()) == "SavepointType")
     }
 
     /// The format of a savepoint (`CANONICAL` or `NATIVE`).
@@ -108,11 +101,7 @@ impl Properties<'_> {
 }
 
 fn field<'o, 'a>(object: &'o Object<'a>, name: &str) -> Option<&'o Value<'a>> {
-    object
-        .fields
-        .iter()
-        .find(|(field, _)| field.to_str() == name)
-        .map(|(_, value)| value)
+    object.fields.iter().find(|(field, _)| field.to_str() == name).map(|(_, value)| value)
 }
 
 fn simple_name(class: &str) -> &str {

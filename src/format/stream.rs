@@ -16,27 +16,17 @@ const EMPTY_SEGMENT: u8 = 16;
 
 /// Reads a handle; `None` for a null one.
 #[inline]
-pub(super) fn read<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    depth: u32,
-) -> Decoded<Option<StreamHandle<'a>>> {
+pub(super) fn read<'a>(reader: &mut Reader<'a>, budget: &mut Budget, depth: u32) -> Decoded<Option<StreamHandle<'a>>> {
     let at = reader.offset();
     let handle = match reader.u8()? {
         NULL => return Ok(None),
         FILE => {
             let size = read_size(reader)?;
-            StreamHandle::File {
-                size,
-                path: read_path(reader)?,
-            }
+            StreamHandle::File { size, path: read_path(reader)? }
         }
         RELATIVE => {
             let path = read_path(reader)?;
-            StreamHandle::Relative {
-                size: read_size(reader)?,
-                path,
-            }
+            StreamHandle::Relative { size: read_size(reader)?, path }
         }
         BYTE_STREAM => {
             let name = reader.utf()?;
@@ -47,24 +37,13 @@ pub(super) fn read<'a>(
             let depth = descend(reader, depth)?;
             let (range, offsets) = super::keyed::read_range_and_offsets(reader, budget)?;
             let stream = required(reader, budget, depth)?;
-            let groups = KeyGroups {
-                kind: KeyGroupsKind::Plain,
-                range,
-                offsets,
-                stream,
-            };
+            let groups = KeyGroups { kind: KeyGroupsKind::Plain, range, offsets, stream };
             StreamHandle::KeyGroups(budget.boxed(reader, groups)?)
         }
         SEGMENT => StreamHandle::Segment(read_segment(reader, budget)?),
         EMPTY_SEGMENT => StreamHandle::EmptySegment,
         tag => {
-            return Err(reader.error_at(
-                at,
-                Problem::UnknownTag {
-                    what: "stream state handle",
-                    tag: tag.into(),
-                },
-            ));
+            return Err(reader.error_at(at, Problem::UnknownTag { what: "stream state handle", tag: tag.into() }));
         }
     };
     Ok(Some(handle))
@@ -72,20 +51,12 @@ pub(super) fn read<'a>(
 
 /// Reads a handle where Flink's constructors refuse a null one.
 #[inline]
-pub(super) fn required<'a>(
-    reader: &mut Reader<'a>,
-    budget: &mut Budget,
-    depth: u32,
-) -> Decoded<StreamHandle<'a>> {
+pub(super) fn required<'a>(reader: &mut Reader<'a>, budget: &mut Budget, depth: u32) -> Decoded<StreamHandle<'a>> {
     let at = reader.offset();
-    read(reader, budget, depth)?
-        .ok_or_else(|| reader.invalid_at(at, "a null handle where state must be"))
+    read(reader, budget, depth)?.ok_or_else(|| reader.invalid_at(at, "a null handle where state must be"))
 }
 
-pub(super) fn write(
-    out: &mut Writer,
-    handle: Option<&StreamHandle<'_>>,
-) -> Result<(), EncodeError> {
+pub(super) fn write(out: &mut Writer, handle: Option<&StreamHandle<'_>>) -> Result<(), EncodeError> {
     match handle {
         None => out.u8(NULL),
         Some(StreamHandle::File { size, path }) => {
@@ -147,16 +118,7 @@ fn read_segment<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Box
     };
     let path = read_path(reader)?;
     let logical_file_id = reader.utf()?;
-    budget.boxed(
-        reader,
-        Segment {
-            start,
-            size,
-            scope,
-            path,
-            logical_file_id,
-        },
-    )
+    budget.boxed(reader, Segment { start, size, scope, path, logical_file_id })
 }
 
 fn write_segment(out: &mut Writer, segment: &Segment<'_>) -> Result<(), EncodeError> {

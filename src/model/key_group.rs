@@ -31,31 +31,20 @@ impl KeyGroupRange {
     /// The key groups of subtask `index` of `parallelism`
     /// (`KeyGroupRangeAssignment.computeKeyGroupRangeForOperatorIndex`); `None` where the numbers make no sense.
     pub fn of_subtask(max_parallelism: i32, parallelism: i32, index: i32) -> Option<Self> {
-        let (max, par, index) = (
-            i64::from(max_parallelism),
-            i64::from(parallelism),
-            i64::from(index),
-        );
+        let (max, par, index) = (i64::from(max_parallelism), i64::from(parallelism), i64::from(index));
         if par < 1 || max < par || !(0..par).contains(&index) {
             return None;
         }
         let start = (index * max + par - 1) / par;
         let end = ((index + 1) * max - 1) / par;
-        Some(KeyGroupRange {
-            start: i32::try_from(start).ok()?,
-            count: i32::try_from(end - start + 1).ok()?,
-        })
+        Some(KeyGroupRange { start: i32::try_from(start).ok()?, count: i32::try_from(end - start + 1).ok()? })
     }
 }
 
 impl fmt::Display for KeyGroupRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = self.bounds();
-        if first > last {
-            f.write_str("none")
-        } else {
-            write!(f, "{first}-{last}")
-        }
+        if first > last { f.write_str("none") } else { write!(f, "{first}-{last}") }
     }
 }
 
@@ -75,14 +64,7 @@ mod tests {
 
     #[test]
     fn subtasks_share_all_key_groups_between_them() {
-        for (max, par) in [
-            (128, 1),
-            (128, 2),
-            (128, 3),
-            (128, 128),
-            (32_768, 500),
-            (7, 5),
-        ] {
+        for (max, par) in [(128, 1), (128, 2), (128, 3), (128, 128), (32_768, 500), (7, 5)] {
             let mut next = 0;
             for index in 0..par {
                 let range = KeyGroupRange::of_subtask(max, par, index).expect("a valid subtask");
@@ -91,27 +73,13 @@ mod tests {
             }
             assert_eq!(next, max);
         }
-        assert_eq!(
-            KeyGroupRange::of_subtask(128, 2, 1).map(|r| r.bounds()),
-            Some((64, 127))
-        );
-        assert_eq!(
-            KeyGroupRange::of_subtask(2, 3, 0),
-            None,
-            "more subtasks than key groups"
-        );
+        assert_eq!(KeyGroupRange::of_subtask(128, 2, 1).map(|r| r.bounds()), Some((64, 127)));
+        assert_eq!(KeyGroupRange::of_subtask(2, 3, 0), None, "more subtasks than key groups");
     }
 
     #[test]
     fn a_range_that_wraps_is_empty_as_in_flink() {
         assert_eq!(KeyGroupRange { start: 5, count: 0 }.bounds(), (0, -1));
-        assert_eq!(
-            KeyGroupRange {
-                start: i32::MAX,
-                count: i32::MAX
-            }
-            .bounds(),
-            (0, -1)
-        );
+        assert_eq!(KeyGroupRange { start: i32::MAX, count: i32::MAX }.bounds(), (0, -1));
     }
 }

@@ -37,14 +37,10 @@ impl FromStr for OperatorId {
         let value = match text.len() {
             32 if text.bytes().all(|b| b.is_ascii_hexdigit()) => u128::from_str_radix(text, 16),
             _ => {
-                return Err(format!(
-                    "{text:?} is not an operator id of 32 hexadecimal digits"
-                ));
+                return Err(format!("{text:?} is not an operator id of 32 hexadecimal digits"));
             }
         };
-        value
-            .map(|v| OperatorId(v.to_be_bytes()))
-            .map_err(|e| e.to_string())
+        value.map(|v| OperatorId(v.to_be_bytes())).map_err(|e| e.to_string())
     }
 }
 
@@ -63,10 +59,6 @@ mod tests {
         let id = OperatorId::from_uid("my-source");
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("43b792ff".parse::<OperatorId>().is_err());
-        assert!(
-            "+3b792ff43b792ff43b792ff43b792ff"
-                .parse::<OperatorId>()
-                .is_err()
-        );
+        assert!("+3b792ff43b792ff43b792ff43b792ff".parse::<OperatorId>().is_err());
     }
 }

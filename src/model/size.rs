@@ -3,9 +3,7 @@
 //! Sums wrap as Java's do: a hostile file may hold any numbers.
 
 use super::handle::{Changelog, ChangesInMemory, Incremental, LocalFile};
-use super::{
-    ChannelHandle, KeyedHandle, Metadata, OperatorHandle, OperatorState, StreamHandle, Subtask,
-};
+use super::{ChannelHandle, KeyedHandle, Metadata, OperatorHandle, OperatorState, StreamHandle, Subtask};
 
 fn sum(parts: impl Iterator<Item = i64>) -> i64 {
     parts.fold(0, i64::wrapping_add)
@@ -44,30 +42,19 @@ fn files(list: &[LocalFile<'_>]) -> i64 {
 
 impl Incremental<'_> {
     fn state_size(&self) -> i64 {
-        sum([
-            self.meta.state_size(),
-            files(&self.shared),
-            files(&self.private),
-        ]
-        .into_iter())
+        sum([self.meta.state_size(), files(&self.shared), files(&self.private)].into_iter())
     }
 }
 
 impl Changelog<'_> {
     fn parts(&self) -> impl Iterator<Item = &KeyedHandle<'_>> {
-        self.materialized
-            .iter()
-            .chain(&self.non_materialized)
-            .flatten()
+        self.materialized.iter().chain(&self.non_materialized).flatten()
     }
 }
 
 impl ChangesInMemory<'_> {
     fn state_size(&self) -> i64 {
-        sum(self
-            .changes
-            .iter()
-            .map(|c| i64::try_from(c.change.len()).unwrap_or(i64::MAX)))
+        sum(self.changes.iter().map(|c| i64::try_from(c.change.len()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -90,13 +77,8 @@ impl KeyedHandle<'_> {
                 Some(extra) if extra.checkpointed_size != -1 => extra.checkpointed_size,
                 _ => h.state_size(),
             },
-            KeyedHandle::Changelog(h) => h
-                .extra
-                .as_ref()
-                .map_or_else(|| self.state_size(), |e| e.checkpointed_size),
-            KeyedHandle::ChangesInFiles(h) => {
-                h.extra.as_ref().map_or(h.size, |e| e.checkpointed_size)
-            }
+            KeyedHandle::Changelog(h) => h.extra.as_ref().map_or_else(|| self.state_size(), |e| e.checkpointed_size),
+            KeyedHandle::ChangesInFiles(h) => h.extra.as_ref().map_or(h.size, |e| e.checkpointed_size),
             KeyedHandle::KeyGroups(_) | KeyedHandle::ChangesInMemory(_) => self.state_size(),
         }
     }
@@ -107,12 +89,7 @@ impl Subtask<'_> {
         let Some(state) = &self.state else { return 0 };
         let operator = sum(state.operator_handles().map(|(_, h)| h.state_size()));
         let channels = sum(state.channel_handles().map(ChannelHandle::state_size));
-        sum([
-            operator,
-            sum(state.keyed_handles().map(|(_, h)| keyed(h))),
-            channels,
-        ]
-        .into_iter())
+        sum([operator, sum(state.keyed_handles().map(|(_, h)| keyed(h))), channels].into_iter())
     }
 
     /// Size of the subtask's state in bytes.
@@ -128,9 +105,7 @@ impl Subtask<'_> {
 
 impl OperatorState<'_> {
     fn coordinator_size(&self) -> i64 {
-        self.coordinator
-            .as_ref()
-            .map_or(0, StreamHandle::state_size)
+        self.coordinator.as_ref().map_or(0, StreamHandle::state_size)
     }
 
     /// Size of the operator's state in bytes, its coordinator's included.
@@ -140,8 +115,7 @@ impl OperatorState<'_> {
 
     /// Bytes that this checkpoint wrote for the operator.
     pub fn checkpointed_size(&self) -> i64 {
-        sum(self.subtasks().iter().map(Subtask::checkpointed_size))
-            .wrapping_add(self.coordinator_size())
+        sum(self.subtasks().iter().map(Subtask::checkpointed_size)).wrapping_add(self.coordinator_size())
     }
 }
 

@@ -18,57 +18,24 @@ pub fn summary(metadata: &Metadata<'_>, report: &SnapshotReport) -> String {
     };
     line("snapshot", Escaped(&report.path).to_string());
     line("checkpoint id", metadata.checkpoint_id.to_string());
-    line(
-        "kind",
-        Escaped(report.description.as_deref().unwrap_or("-")).to_string(),
-    );
+    line("kind", Escaped(report.description.as_deref().unwrap_or("-")).to_string());
     if let Some(properties) = metadata.properties.as_deref().and_then(properties::read) {
         line("retention", properties.retention().to_owned());
     }
     line("completed", time(report.completed_at));
-    line(
-        "format",
-        format!(
-            "version {} ({})",
-            metadata.version.number(),
-            metadata.version.releases()
-        ),
-    );
+    line("format", format!("version {} ({})", metadata.version.number(), metadata.version.releases()));
     let (all, own) = (metadata.state_size(), metadata.checkpointed_size());
-    line(
-        "state size",
-        format!(
-            "{} ({} written by this checkpoint)",
-            bytes_of(all),
-            bytes_of(own)
-        ),
-    );
-    line(
-        "_metadata",
-        format!("{}", Bytes(report.metadata_size.unwrap_or(0))),
-    );
+    line("state size", format!("{} ({} written by this checkpoint)", bytes_of(all), bytes_of(own)));
+    line("_metadata", format!("{}", Bytes(report.metadata_size.unwrap_or(0))));
     let files = report.files;
-    line(
-        "files",
-        format!(
-            "{} of {}, {} missing",
-            files.referenced,
-            Bytes(files.bytes),
-            files.missing
-        ),
-    );
+    line("files", format!("{} of {}, {} missing", files.referenced, Bytes(files.bytes), files.missing));
     for job in &report.depends_on {
         line("depends on", Escaped(job).to_string());
     }
     for state in &metadata.master_states {
         line(
             "master state",
-            format!(
-                "{} (version {}, {} bytes)",
-                Escaped(&state.name),
-                state.version,
-                state.payload.len()
-            ),
+            format!("{} (version {}, {} bytes)", Escaped(&state.name), state.version, state.payload.len()),
         );
     }
     if !metadata.trailing.is_empty() {
@@ -80,14 +47,9 @@ pub fn summary(metadata: &Metadata<'_>, report: &SnapshotReport) -> String {
 }
 
 fn operator_table(metadata: &Metadata<'_>) -> String {
-    let mut table = plain_table(
-        &["OPERATOR", "ID", "PAR", "MAX", "SUBTASKS", "STATE", "HOLDS"],
-        false,
-    );
+    let mut table = plain_table(&["OPERATOR", "ID", "PAR", "MAX", "SUBTASKS", "STATE", "HOLDS"], false);
     for operator in &metadata.operators {
-        let name = [&operator.uid, &operator.name]
-            .into_iter()
-            .find(|text| !text.is_empty());
+        let name = [&operator.uid, &operator.name].into_iter().find(|text| !text.is_empty());
         table.add_row([
             Cell::new(name.map_or_else(|| "-".to_owned(), |name| Escaped(name).to_string())),
             Cell::new(operator.id),
@@ -105,12 +67,7 @@ fn subtasks(operator: &OperatorState<'_>) -> String {
     if operator.is_fully_finished() {
         return "all finished".to_owned();
     }
-    match operator
-        .subtasks()
-        .iter()
-        .filter(|subtask| subtask.state.is_none())
-        .count()
-    {
+    match operator.subtasks().iter().filter(|subtask| subtask.state.is_none()).count() {
         0 => operator.subtasks().len().to_string(),
         finished => format!("{} ({finished} finished)", operator.subtasks().len()),
     }
@@ -120,53 +77,26 @@ fn subtasks(operator: &OperatorState<'_>) -> String {
 fn holds(operator: &OperatorState<'_>) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut names = BTreeSet::new();
-    for state in operator
-        .subtasks()
-        .iter()
-        .filter_map(|subtask| subtask.state.as_deref())
-    {
+    for state in operator.subtasks().iter().filter_map(|subtask| subtask.state.as_deref()) {
         for (raw, handle) in state.operator_handles() {
-            *kinds
-                .entry(if raw { "raw operator" } else { "operator" })
-                .or_default() += 1;
-            names.extend(
-                handle
-                    .states
-                    .iter()
-                    .map(|state| format!("{}:{}", state.name, state.mode.name())),
-            );
+            *kinds.entry(if raw { "raw operator" } else { "operator" }).or_default() += 1;
+            names.extend(handle.states.iter().map(|state| format!("{}:{}", state.name, state.mode.name())));
         }
         for (raw, handle) in state.keyed_handles() {
-            *kinds
-                .entry(if raw {
-                    "raw keyed"
-                } else {
-                    keyed_words(handle.class())
-                })
-                .or_default() += 1;
+            *kinds.entry(if raw { "raw keyed" } else { keyed_words(handle.class()) }).or_default() += 1;
         }
         if state.channel_handles().next().is_some() {
             *kinds.entry("in-flight").or_default() += 1;
         }
     }
-    let mut parts: Vec<String> = kinds
-        .iter()
-        .map(|(kind, count)| format!("{kind} ×{count}"))
-        .collect();
+    let mut parts: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} ×{count}")).collect();
     if operator.coordinator.is_some() {
         parts.push("coordinator".to_owned());
     }
     if !names.is_empty() {
-        parts.push(format!(
-            "[{}]",
-            names.into_iter().collect::<Vec<_>>().join(", ")
-        ));
+        parts.push(format!("[{}]", names.into_iter().collect::<Vec<_>>().join(", ")));
     }
-    if parts.is_empty() {
-        "-".to_owned()
-    } else {
-        parts.join(", ")
-    }
+    if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
 }
 
 fn keyed_words(class: &str) -> &'static str {

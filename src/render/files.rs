@@ -29,11 +29,8 @@ pub fn table(files: &FilesJson, colour: bool) -> String {
         };
         table.add_row([
             Cell::new(word).fg(paint),
-            Cell::new(
-                file.size
-                    .map_or_else(|| "?".to_owned(), |size| size.to_string()),
-            )
-            .set_alignment(CellAlignment::Right),
+            Cell::new(file.size.map_or_else(|| "?".to_owned(), |size| size.to_string()))
+                .set_alignment(CellAlignment::Right),
             Cell::new(file.scope.word()),
             Cell::new(owners(file)),
             Cell::new(Escaped(&file.path)),
@@ -55,20 +52,9 @@ fn owners(file: &FileEntry) -> String {
     let Some(first) = file.owners.first() else {
         return "-".to_owned();
     };
-    let id = first
-        .operator_id
-        .map_or_else(String::new, |id| id.to_string());
-    let name = first
-        .operator_uid
-        .as_ref()
-        .or(first.operator_name.as_ref())
-        .map_or(id.as_str(), String::as_str);
-    let mut text = format!(
-        "{}[{}] {}",
-        Escaped(name),
-        first.subtask,
-        Escaped(&first.state)
-    );
+    let id = first.operator_id.map_or_else(String::new, |id| id.to_string());
+    let name = first.operator_uid.as_ref().or(first.operator_name.as_ref()).map_or(id.as_str(), String::as_str);
+    let mut text = format!("{}[{}] {}", Escaped(name), first.subtask, Escaped(&first.state));
     if file.owners.len() > 1 {
         text.push_str(&format!(" +{}", file.owners.len() - 1));
     }

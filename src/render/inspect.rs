@@ -4,12 +4,12 @@
 
 use crate::format::{self, properties};
 use crate::model::handle::{
-    ByteStream, Changelog, ChangesInFiles, ChangesInMemory, Incremental, KeyGroups, KeyGroupsKind,
-    LocalFile, MergingDirectories, Segment,
+    ByteStream, Changelog, ChangesInFiles, ChangesInMemory, Incremental, KeyGroups, KeyGroupsKind, LocalFile,
+    MergingDirectories, Segment,
 };
 use crate::model::{
-    ChannelHandle, ChannelInfo, ChannelSide, KeyedHandle, Location, MasterState, Metadata,
-    OperatorHandle, OperatorState, Reference, StreamHandle, Subtask, SubtaskState,
+    ChannelHandle, ChannelInfo, ChannelSide, KeyedHandle, Location, MasterState, Metadata, OperatorHandle,
+    OperatorState, Reference, StreamHandle, Subtask, SubtaskState,
 };
 use crate::survey::stock::ReferencedFile;
 use crate::wire::JavaStr;
@@ -49,22 +49,17 @@ impl Serialize for Inspection<'_> {
         map.serialize_entry("operators", &Views(self, &metadata.operators))?;
         map.serialize_entry("total_state_size", &metadata.state_size())?;
         map.serialize_entry("total_checkpointed_size", &metadata.checkpointed_size())?;
-        map.serialize_entry(
-            "referenced_files",
-            &self.referenced_files.values().collect::<Vec<_>>(),
-        )?;
+        map.serialize_entry("referenced_files", &self.referenced_files.values().collect::<Vec<_>>())?;
         map.serialize_entry("trailing_bytes", &metadata.trailing.len())?;
         map.end()
     }
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A list of parts of the model.
@@ -104,17 +99,9 @@ impl Serialize for View<'_, &OperatorState<'_>> {
         let View(inspection, operator) = *self;
         let finished = operator.is_fully_finished();
         // As in Flink: by index, and the last one counts where an index stands twice.
-        let subtasks: BTreeMap<i32, &Subtask<'_>> =
-            operator.subtasks().iter().map(|s| (s.index, s)).collect();
+        let subtasks: BTreeMap<i32, &Subtask<'_>> = operator.subtasks().iter().map(|s| (s.index, s)).collect();
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(
-            "class",
-            if finished {
-                "FullyFinishedOperatorState"
-            } else {
-                "OperatorState"
-            },
-        )?;
+        map.serialize_entry("class", if finished { "FullyFinishedOperatorState" } else { "OperatorState" })?;
         map.serialize_entry("operator_id", &operator.id)?;
         map.serialize_entry("name", &text_or_null(&operator.name))?;
         map.serialize_entry("uid", &text_or_null(&operator.uid))?;
@@ -123,10 +110,7 @@ impl Serialize for View<'_, &OperatorState<'_>> {
         map.serialize_entry("fully_finished", &finished)?;
         map.serialize_entry("state_size", &operator.state_size())?;
         map.serialize_entry("checkpointed_size", &operator.checkpointed_size())?;
-        map.serialize_entry(
-            "coordinator_state",
-            &operator.coordinator.as_ref().map(|s| View(inspection, s)),
-        )?;
+        map.serialize_entry("coordinator_state", &operator.coordinator.as_ref().map(|s| View(inspection, s)))?;
         map.serialize_entry("subtasks", &Views(inspection, subtasks.values().copied()))?;
         map.end()
     }
@@ -142,31 +126,13 @@ impl Serialize for View<'_, &Subtask<'_>> {
         map.serialize_entry("finished", &subtask.state.is_none())?;
         map.serialize_entry("state_size", &subtask.state_size())?;
         map.serialize_entry("checkpointed_size", &subtask.checkpointed_size())?;
-        map.serialize_entry(
-            "managed_operator_state",
-            &Views(inspection, state.managed_operator.handle.as_deref()),
-        )?;
-        map.serialize_entry(
-            "raw_operator_state",
-            &Views(inspection, state.raw_operator.handle.as_deref()),
-        )?;
-        map.serialize_entry(
-            "managed_keyed_state",
-            &Views(inspection, state.managed_keyed.as_deref()),
-        )?;
-        map.serialize_entry(
-            "raw_keyed_state",
-            &Views(inspection, state.raw_keyed.as_deref()),
-        )?;
-        map.serialize_entry(
-            "input_channel_state",
-            &Views(inspection, &state.input_channels),
-        )?;
+        map.serialize_entry("managed_operator_state", &Views(inspection, state.managed_operator.handle.as_deref()))?;
+        map.serialize_entry("raw_operator_state", &Views(inspection, state.raw_operator.handle.as_deref()))?;
+        map.serialize_entry("managed_keyed_state", &Views(inspection, state.managed_keyed.as_deref()))?;
+        map.serialize_entry("raw_keyed_state", &Views(inspection, state.raw_keyed.as_deref()))?;
+        map.serialize_entry("input_channel_state", &Views(inspection, &state.input_channels))?;
         map.serialize_entry("upstream_output_buffer_state", &[(); 0])?;
-        map.serialize_entry(
-            "result_subpartition_state",
-            &Views(inspection, &state.result_subpartitions),
-        )?;
+        map.serialize_entry("result_subpartition_state", &Views(inspection, &state.result_subpartitions))?;
         if let Reference::Checkpoint(id) = state.reference {
             map.serialize_entry("reference_checkpoint_id", &id)?;
         }
@@ -180,15 +146,7 @@ impl Serialize for View<'_, &OperatorHandle<'_>> {
         let states: BTreeMap<String, StateJson<'_>> = handle
             .states
             .iter()
-            .map(|state| {
-                (
-                    state.name.to_string(),
-                    StateJson {
-                        mode: state.mode.name(),
-                        offsets: &state.offsets,
-                    },
-                )
-            })
+            .map(|state| (state.name.to_string(), StateJson { mode: state.mode.name(), offsets: &state.offsets }))
             .collect();
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("class", handle.class())?;
@@ -196,9 +154,7 @@ impl Serialize for View<'_, &OperatorHandle<'_>> {
         map.serialize_entry("state_size", &handle.state_size())?;
         map.serialize_entry("checkpointed_size", &handle.state_size())?;
         if let Some(dirs) = &handle.merging {
-            let MergingDirectories {
-                task_owned, shared, ..
-            } = &**dirs;
+            let MergingDirectories { task_owned, shared, .. } = &**dirs;
             map.serialize_entry("task_owned_dir", &directory(task_owned))?;
             map.serialize_entry("shared_dir", &directory(shared))?;
         }
@@ -220,10 +176,7 @@ struct DirectoryJson {
 }
 
 fn directory(path: &JavaStr<'_>) -> DirectoryJson {
-    DirectoryJson {
-        class: "DirectoryStreamStateHandle",
-        directory: flink_path(path),
-    }
+    DirectoryJson { class: "DirectoryStreamStateHandle", directory: flink_path(path) }
 }
 
 /// A path as Flink prints it once it has parsed it.
@@ -254,17 +207,10 @@ impl Serialize for View<'_, &KeyedHandle<'_>> {
 }
 
 impl Inspection<'_> {
-    fn incremental<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        handle: &Incremental<'_>,
-    ) -> Result<(), M::Error> {
+    fn incremental<M: SerializeMap>(&self, map: &mut M, handle: &Incremental<'_>) -> Result<(), M::Error> {
         map.serialize_entry("checkpoint_id", &handle.checkpoint_id)?;
         map.serialize_entry("backend_id", &handle.backend_id)?;
-        map.serialize_entry(
-            "state_handle_id",
-            &handle.extra.as_ref().map(|extra| &extra.state_handle_id),
-        )?;
+        map.serialize_entry("state_handle_id", &handle.extra.as_ref().map(|extra| &extra.state_handle_id))?;
         map.serialize_entry("meta", &View(self, &handle.meta))?;
         for (name, files) in [("shared", &handle.shared), ("private", &handle.private)] {
             let mut files: Vec<&LocalFile<'_>> = files.iter().collect();
@@ -277,47 +223,24 @@ impl Inspection<'_> {
         Ok(())
     }
 
-    fn changelog<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        handle: &Changelog<'_>,
-    ) -> Result<(), M::Error> {
+    fn changelog<M: SerializeMap>(&self, map: &mut M, handle: &Changelog<'_>) -> Result<(), M::Error> {
         map.serialize_entry("checkpoint_id", &handle.checkpoint_id)?;
-        map.serialize_entry(
-            "materialization_id",
-            &handle.extra.as_ref().map(|extra| extra.materialization_id),
-        )?;
-        map.serialize_entry(
-            "state_handle_id",
-            &handle.extra.as_ref().map(|extra| &extra.state_handle_id),
-        )?;
-        for (name, parts) in [
-            ("materialized", &handle.materialized),
-            ("non_materialized", &handle.non_materialized),
-        ] {
+        map.serialize_entry("materialization_id", &handle.extra.as_ref().map(|extra| extra.materialization_id))?;
+        map.serialize_entry("state_handle_id", &handle.extra.as_ref().map(|extra| &extra.state_handle_id))?;
+        for (name, parts) in [("materialized", &handle.materialized), ("non_materialized", &handle.non_materialized)] {
             map.serialize_entry(name, &Views(self, parts.iter().flatten()))?;
         }
         Ok(())
     }
 
-    fn changes_in_files<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        handle: &ChangesInFiles<'_>,
-    ) -> Result<(), M::Error> {
+    fn changes_in_files<M: SerializeMap>(&self, map: &mut M, handle: &ChangesInFiles<'_>) -> Result<(), M::Error> {
         map.serialize_entry("storage", &handle.storage)?;
-        map.serialize_entry(
-            "state_handle_id",
-            &handle.extra.as_ref().map(|extra| &extra.state_handle_id),
-        )?;
+        map.serialize_entry("state_handle_id", &handle.extra.as_ref().map(|extra| &extra.state_handle_id))?;
         map.serialize_entry("streams", &Views(self, &handle.streams))
     }
 }
 
-fn changes_in_memory<M: SerializeMap>(
-    map: &mut M,
-    handle: &ChangesInMemory<'_>,
-) -> Result<(), M::Error> {
+fn changes_in_memory<M: SerializeMap>(map: &mut M, handle: &ChangesInMemory<'_>) -> Result<(), M::Error> {
     map.serialize_entry("changes", &handle.changes.len())?;
     map.serialize_entry("from", &handle.from)?;
     map.serialize_entry("to", &handle.to)?;
@@ -374,11 +297,7 @@ impl Serialize for View<'_, &ChannelHandle<'_>> {
         map.serialize_entry("class", handle.class())?;
         map.serialize_entry("subtask_index", &handle.subtask_index)?;
         match &handle.info {
-            ChannelInfo::One {
-                gate,
-                channel,
-                offsets,
-            } => {
+            ChannelInfo::One { gate, channel, offsets } => {
                 map.serialize_entry(outer, gate)?;
                 map.serialize_entry(inner, channel)?;
                 map.serialize_entry("offsets", offsets)?;
@@ -389,12 +308,7 @@ impl Serialize for View<'_, &ChannelHandle<'_>> {
                     let size = serde_json::Value::from(channel.size);
                     let offsets = serde_json::Value::from(channel.offsets.clone());
                     let (gate, channel) = (channel.gate.into(), channel.channel.into());
-                    BTreeMap::from([
-                        (outer, gate),
-                        (inner, channel),
-                        ("size", size),
-                        ("offsets", offsets),
-                    ])
+                    BTreeMap::from([(outer, gate), (inner, channel), ("size", size), ("offsets", offsets)])
                 };
                 map.serialize_entry("infos", &channels.iter().map(info).collect::<Vec<_>>())?;
                 map.serialize_entry("serialized_offsets_size", &packed.len())?;
@@ -429,21 +343,12 @@ impl Serialize for View<'_, &StreamHandle<'_>> {
             }
             StreamHandle::Relative { size, path } => {
                 let place = inspection.exclusive.join(&path.to_str());
-                map.serialize_entry(
-                    "path",
-                    &place.map_or_else(|_| path.to_string(), |place| place.to_string()),
-                )?;
+                map.serialize_entry("path", &place.map_or_else(|_| path.to_string(), |place| place.to_string()))?;
                 map.serialize_entry("relative_path", path)?;
                 map.serialize_entry("size", size)?;
             }
             StreamHandle::Segment(segment) => {
-                let Segment {
-                    start,
-                    size,
-                    scope,
-                    path,
-                    logical_file_id,
-                } = &**segment;
+                let Segment { start, size, scope, path, logical_file_id } = &**segment;
                 map.serialize_entry("path", &flink_path(path))?;
                 map.serialize_entry("start", start)?;
                 map.serialize_entry("size", size)?;

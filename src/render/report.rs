@@ -75,16 +75,9 @@ impl Summary {
             (self.incomplete, "incomplete"),
             (self.unknown, "unknown"),
         ];
-        let said: Vec<String> = parts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        if said.is_empty() {
-            "no snapshots".to_owned()
-        } else {
-            said.join(", ")
-        }
+        let said: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        if said.is_empty() { "no snapshots".to_owned() } else { said.join(", ") }
     }
 }
 
@@ -113,10 +106,7 @@ impl<'r> ReportsJson<'r> {
             depends_on: &report.depends_on,
             share: shares
                 .and_then(|shares| shares.get(index))
-                .map(|share| ShareJson {
-                    own_bytes: share.own_bytes,
-                    shared_bytes: share.shared_bytes,
-                }),
+                .map(|share| ShareJson { own_bytes: share.own_bytes, shared_bytes: share.shared_bytes }),
             findings: findings.then_some(report.findings.as_slice()),
         };
         ReportsJson {
@@ -129,9 +119,7 @@ impl<'r> ReportsJson<'r> {
 /// A table without lines, styled or not.
 pub fn plain_table(header: &[&str], colour: bool) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(header.iter().map(Cell::new));
+    table.load_style(presets::NOTHING).set_header(header.iter().map(Cell::new));
     if colour {
         table.enforce_styling();
     } else {
@@ -144,11 +132,7 @@ pub fn plain_table(header: &[&str], colour: bool) -> Table {
 pub fn table_text(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
-        let line = line
-            .strip_prefix(' ')
-            .unwrap_or(&line)
-            .trim_end()
-            .to_owned();
+        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned();
         text.push_str(&line);
         text.push('\n');
     }
@@ -168,21 +152,10 @@ pub fn verdict_colour(verdict: Verdict) -> Color {
 
 /// `list` for people.
 pub fn list_table(reports: &[SnapshotReport], shares: &[Share], colour: bool) -> String {
-    let header = [
-        "COMPLETED",
-        "VERDICT",
-        "ID",
-        "KIND",
-        "STATE",
-        "OWN",
-        "SHARED",
-        "FILES",
-        "PATH",
-    ];
+    let header = ["COMPLETED", "VERDICT", "ID", "KIND", "STATE", "OWN", "SHARED", "FILES", "PATH"];
     let mut table = plain_table(&header, colour);
     for (report, share) in reports.iter().zip(shares) {
-        let number =
-            |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+        let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
         let has_metadata = report.metadata_version.is_some();
         let or_dash = |text: String| if has_metadata { text } else { "-".to_owned() };
         let missing = report.files.missing;
@@ -191,9 +164,7 @@ pub fn list_table(reports: &[SnapshotReport], shares: &[Share], colour: bool) ->
             Cell::new(report.verdict).fg(verdict_colour(report.verdict)),
             Cell::new(number(report.checkpoint_id)),
             Cell::new(kind_words(report)),
-            Cell::new(or_dash(
-                bytes_of(report.state_size.unwrap_or(0)).to_string(),
-            )),
+            Cell::new(or_dash(bytes_of(report.state_size.unwrap_or(0)).to_string())),
             Cell::new(or_dash(Bytes(share.own_bytes).to_string())),
             Cell::new(or_dash(Bytes(share.shared_bytes).to_string())),
             Cell::new(or_dash(match missing {
@@ -229,24 +200,14 @@ pub fn verify_text(reports: &[SnapshotReport], colour: bool, all: bool) -> Strin
 }
 
 fn headline(report: &SnapshotReport, colour: bool) -> String {
-    let mut line = format!(
-        "{} {}",
-        verdict_word(report.verdict, colour),
-        Escaped(&report.path)
-    );
+    let mut line = format!("{} {}", verdict_word(report.verdict, colour), Escaped(&report.path));
     if report.metadata_version.is_some() {
         let files = report.files;
         let _ = write!(line, "  ({}", kind_words(report));
         if let Some(id) = report.checkpoint_id {
             let _ = write!(line, " {id}");
         }
-        let _ = write!(
-            line,
-            ", {}, {} files, {}",
-            time(report.completed_at),
-            files.referenced,
-            Bytes(files.bytes)
-        );
+        let _ = write!(line, ", {}, {} files, {}", time(report.completed_at), files.referenced, Bytes(files.bytes));
         if files.missing > 0 {
             let _ = write!(line, ", {} missing", files.missing);
         }
@@ -267,23 +228,14 @@ pub fn verdict_word(verdict: Verdict, colour: bool) -> String {
         Verdict::Incomplete => 90,
         Verdict::Unknown => 35,
     };
-    if colour {
-        format!("\u{1b}[{code}m{verdict:<10}\u{1b}[0m")
-    } else {
-        format!("{verdict:<10}")
-    }
+    if colour { format!("\u{1b}[{code}m{verdict:<10}\u{1b}[0m") } else { format!("{verdict:<10}") }
 }
 
 fn findings_text(text: &mut String, findings: &[Finding], all: bool) {
     let shown = if all { findings.len() } else { FINDINGS_SHOWN };
     let mut last_hint = None;
     for finding in findings.iter().take(shown) {
-        let _ = writeln!(
-            text,
-            "  {}: {}",
-            code_word(finding),
-            Escaped(&finding.message)
-        );
+        let _ = writeln!(text, "  {}: {}", code_word(finding), Escaped(&finding.message));
         if let Some(path) = &finding.path {
             let _ = writeln!(text, "    {}", Escaped(path));
         }
@@ -295,30 +247,17 @@ fn findings_text(text: &mut String, findings: &[Finding], all: bool) {
             let _ = writeln!(text, "    expected {expected} bytes{actual}");
         }
         if finding.hint.is_some() && finding.hint != last_hint {
-            let _ = writeln!(
-                text,
-                "    hint: {}",
-                Escaped(finding.hint.as_deref().unwrap_or_default())
-            );
+            let _ = writeln!(text, "    hint: {}", Escaped(finding.hint.as_deref().unwrap_or_default()));
             last_hint.clone_from(&finding.hint);
         }
     }
     if findings.len() > shown {
-        let _ = writeln!(
-            text,
-            "  … and {} more findings (-v shows all)",
-            findings.len() - shown
-        );
+        let _ = writeln!(text, "  … and {} more findings (-v shows all)", findings.len() - shown);
     }
 }
 
 fn code_word(finding: &Finding) -> String {
-    let word = serde_json::to_value(finding.code).ok();
-    let word = word
-        .as_ref()
-        .and_then(|value| value.as_str())
-        .unwrap_or("finding")
-        .to_owned();
+    let word = finding.code.word();
     match finding.severity {
         Severity::Error => word,
         Severity::Warning => format!("{word} (warning)"),
@@ -349,11 +288,7 @@ fn owner_text(finding: &Finding) -> Option<String> {
 
 /// Why a snapshot is not the one: the first finding, in a line.
 pub fn why(report: &SnapshotReport) -> String {
-    let Some(finding) = report
-        .findings
-        .iter()
-        .max_by_key(|finding| finding.severity)
-    else {
+    let Some(finding) = report.findings.iter().max_by_key(|finding| finding.severity) else {
         return String::new();
     };
     let more = match report.findings.len() {

@@ -13,10 +13,7 @@ pub struct FaultyStorage<S> {
 impl<S: Storage> FaultyStorage<S> {
     /// A storage without faults yet.
     pub fn new(inner: S) -> Self {
-        FaultyStorage {
-            inner,
-            faults: Vec::new(),
-        }
+        FaultyStorage { inner, faults: Vec::new() }
     }
 
     /// Fails everything asked of places whose text contains `part`.
@@ -48,8 +45,7 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
         let answers = self.inner.lookup(dir, names, progress);
         let checked = names.iter().zip(answers).map(|(name, answer)| {
-            self.check(&dir.with_suffix(&format!("/{name}")))
-                .map_or_else(Presence::from_error, |()| answer)
+            self.check(&dir.with_suffix(&format!("/{name}"))).map_or_else(Presence::from_error, |()| answer)
         });
         checked.collect()
     }
@@ -64,12 +60,7 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.read(file, limit)
     }
 
-    fn read_range(
-        &self,
-        file: &Location,
-        offset: u64,
-        length: u64,
-    ) -> Result<Vec<u8>, StorageError> {
+    fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
         self.check(file)?;
         self.inner.read_range(file, offset, length)
     }

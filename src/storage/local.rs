@@ -25,10 +25,7 @@ impl Storage for LocalStorage {
         Ok(Stat {
             kind: kind_of(metadata.file_type()),
             size: metadata.len(),
-            modified: metadata
-                .modified()
-                .ok()
-                .and_then(|time| Timestamp::try_from(time).ok()),
+            modified: metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()),
         })
     }
 
@@ -38,10 +35,7 @@ impl Storage for LocalStorage {
         for entry in fs::read_dir(path).map_err(|e| failed(dir, &e))? {
             let entry = entry.map_err(|e| failed(dir, &e))?;
             let kind = entry.file_type().map_err(|e| failed(dir, &e))?;
-            entries.push(Entry {
-                name: entry.file_name().to_string_lossy().into_owned(),
-                kind: kind_of(kind),
-            });
+            entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind: kind_of(kind) });
         }
         Ok(entries)
     }
@@ -91,12 +85,7 @@ impl Storage for LocalStorage {
         Ok(content)
     }
 
-    fn read_range(
-        &self,
-        file: &Location,
-        offset: u64,
-        length: u64,
-    ) -> Result<Vec<u8>, StorageError> {
+    fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
         let path = local_path(file)?;
         self.stat_file(file)?;
         let mut content = Vec::new();
@@ -115,11 +104,7 @@ impl LocalStorage {
         let stat = self.stat(file)?;
         match stat.kind {
             EntryKind::File => Ok(stat),
-            _ => Err(StorageError::new(
-                StorageErrorKind::Other,
-                file,
-                "not a file",
-            )),
+            _ => Err(StorageError::new(StorageErrorKind::Other, file, "not a file")),
         }
     }
 }
@@ -130,25 +115,14 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
         return Ok(PathBuf::from(place.path()));
     }
     let scheme = place.scheme().unwrap_or("file");
-    let message = format!(
-        "this build of chkctl does not read {scheme}: locations; --map reads a local copy instead"
-    );
-    Err(StorageError::new(
-        StorageErrorKind::Unsupported,
-        place,
-        message,
-    ))
+    let message = format!("this build of chkctl does not read {scheme}: locations; --map reads a local copy instead");
+    Err(StorageError::new(StorageErrorKind::Unsupported, place, message))
 }
 
 /// The entry of each name, by one listing.
 fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> {
     let mut wanted: HashMap<&[u8], usize> = HashMap::with_capacity(names.len());
-    wanted.extend(
-        names
-            .iter()
-            .enumerate()
-            .map(|(index, name)| (name.as_bytes(), index)),
-    );
+    wanted.extend(names.iter().enumerate().map(|(index, name)| (name.as_bytes(), index)));
     let mut found: Vec<Option<DirEntry>> = Vec::new();
     found.resize_with(names.len(), || None);
     for entry in fs::read_dir(path)? {
@@ -159,11 +133,7 @@ fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> 
         }
     }
     // The same name asked for twice has one slot; the others are asked for by themselves.
-    if wanted.len() != names.len() {
-        Err(io::Error::other("repeated names"))
-    } else {
-        Ok(found)
-    }
+    if wanted.len() != names.len() { Err(io::Error::other("repeated names")) } else { Ok(found) }
 }
 
 fn presence(path: impl Fn() -> PathBuf, metadata: io::Result<Metadata>) -> Presence {
@@ -174,13 +144,9 @@ fn presence(path: impl Fn() -> PathBuf, metadata: io::Result<Metadata>) -> Prese
     };
     match metadata {
         Ok(metadata) if !metadata.is_file() => Presence::NotAFile,
-        Ok(metadata) if may_read(&metadata) => Presence::File {
-            size: metadata.len(),
-        },
+        Ok(metadata) if may_read(&metadata) => Presence::File { size: metadata.len() },
         Ok(metadata) => match File::open(path()) {
-            Ok(_) => Presence::File {
-                size: metadata.len(),
-            },
+            Ok(_) => Presence::File { size: metadata.len() },
             Err(error) => Presence::from_error(failed_path(&path(), &error)),
         },
         Err(error) => Presence::from_error(failed_path(&path(), &error)),
@@ -200,15 +166,8 @@ fn may_read(_: &Metadata) -> bool {
 }
 
 /// Applies `judge` to all items on several threads, keeping their order.
-fn in_parallel<T: Sync>(
-    items: &[T],
-    progress: &dyn Fn(u64),
-    judge: impl Fn(&T) -> Presence + Sync,
-) -> Vec<Presence> {
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(items.len() / PER_THREAD)
-        .max(1);
+fn in_parallel<T: Sync>(items: &[T], progress: &dyn Fn(u64), judge: impl Fn(&T) -> Presence + Sync) -> Vec<Presence> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len() / PER_THREAD).max(1);
     let mut answers = Vec::with_capacity(items.len());
     // In rounds, so that the caller hears of progress on its own thread.
     for round in items.chunks(threads * PER_THREAD * 4) {
@@ -249,11 +208,7 @@ fn failed(place: &Location, error: &io::Error) -> StorageError {
 }
 
 fn failed_path(path: &Path, error: &io::Error) -> StorageError {
-    StorageError {
-        kind: error_kind(error),
-        place: path.to_string_lossy().into_owned(),
-        message: error.to_string(),
-    }
+    StorageError { kind: error_kind(error), place: path.to_string_lossy().into_owned(), message: error.to_string() }
 }
 
 fn error_kind(error: &io::Error) -> StorageErrorKind {
@@ -264,9 +219,9 @@ fn error_kind(error: &io::Error) -> StorageErrorKind {
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::InvalidInput => StorageErrorKind::NotFound,
         io::ErrorKind::PermissionDenied => StorageErrorKind::PermissionDenied,
-        io::ErrorKind::TimedOut
-        | io::ErrorKind::Interrupted
-        | io::ErrorKind::StaleNetworkFileHandle => StorageErrorKind::Transient,
+        io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::StaleNetworkFileHandle => {
+            StorageErrorKind::Transient
+        }
         _ => StorageErrorKind::Other,
     }
 }
@@ -290,19 +245,12 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let storage = LocalStorage;
         let at_once = storage.lookup(&place(dir.path()), &names, &|_| {});
-        let one_by_one: Vec<Presence> = names
-            .iter()
-            .flat_map(|name| storage.lookup(&place(dir.path()), &[name], &|_| {}))
-            .collect();
+        let one_by_one: Vec<Presence> =
+            names.iter().flat_map(|name| storage.lookup(&place(dir.path()), &[name], &|_| {})).collect();
         assert_eq!(at_once, one_by_one);
         assert_eq!(
             at_once[..4],
-            [
-                Presence::NotAFile,
-                Presence::File { size: 1 },
-                Presence::File { size: 2 },
-                Presence::Missing
-            ]
+            [Presence::NotAFile, Presence::File { size: 1 }, Presence::File { size: 2 }, Presence::Missing]
         );
     }
 
@@ -311,10 +259,8 @@ mod tests {
     fn a_link_to_a_file_counts_as_the_file_and_a_dangling_one_as_missing() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("real"), b"123").expect("a file");
-        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("good"))
-            .expect("a link");
-        std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("bad"))
-            .expect("a link");
+        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("good")).expect("a link");
+        std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("bad")).expect("a link");
         let answers = LocalStorage.lookup(&place(dir.path()), &["good", "bad"], &|_| {});
         assert_eq!(answers, [Presence::File { size: 3 }, Presence::Missing]);
     }
@@ -330,9 +276,6 @@ mod tests {
     #[test]
     fn a_place_of_another_scheme_is_unsupported_and_not_missing() {
         let remote = Location::parse("hdfs://nn/ck").expect("a path");
-        assert_eq!(
-            LocalStorage.stat(&remote).map_err(|e| e.kind),
-            Err(StorageErrorKind::Unsupported)
-        );
+        assert_eq!(LocalStorage.stat(&remote).map_err(|e| e.kind), Err(StorageErrorKind::Unsupported));
     }
 }

@@ -63,9 +63,7 @@ impl SnapshotDir {
         match self.state {
             SnapshotState::Complete { completed_at, .. } => completed_at,
             SnapshotState::Incomplete { modified } => modified,
-            SnapshotState::NotAFile
-            | SnapshotState::Unknown(_)
-            | SnapshotState::UnlistedDirectory(_) => None,
+            SnapshotState::NotAFile | SnapshotState::Unknown(_) | SnapshotState::UnlistedDirectory(_) => None,
         }
     }
 
@@ -78,10 +76,7 @@ impl SnapshotDir {
 /// The number of a directory named `chk-N`.
 pub fn checkpoint_number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("chk-")?;
-    digits
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| digits.parse().ok())?
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Whether a directory name is a job id.
@@ -103,12 +98,10 @@ impl Catalog {
     pub fn scan(storage: &dyn Storage, places: &[Location]) -> Result<Self, StorageError> {
         let mut catalog = Catalog::default();
         for place in places {
-            catalog.add(storage, &absolute(place).without_entropy_marker())?;
+            catalog.add(storage, &absolute(place))?;
         }
         let mut seen = HashSet::new();
-        catalog
-            .snapshots
-            .retain(|snapshot| seen.insert(snapshot.metadata_file.canonical()));
+        catalog.snapshots.retain(|snapshot| seen.insert(snapshot.metadata_file.canonical()));
         catalog.snapshots.sort_by(|a, b| {
             let timeless = |s: &SnapshotDir| s.time().is_none();
             (timeless(b).cmp(&timeless(a)))
@@ -126,11 +119,7 @@ impl Catalog {
             self.snapshots.push(snapshot(storage, dir, place.clone()));
             return Ok(());
         }
-        let found = snapshot(
-            storage,
-            place.clone(),
-            place.with_suffix(&format!("/{METADATA}")),
-        );
+        let found = snapshot(storage, place.clone(), place.with_suffix(&format!("/{METADATA}")));
         let is_snapshot = !matches!(found.state, SnapshotState::Incomplete { .. });
         if is_snapshot || checkpoint_number(place.name()).is_some() {
             self.snapshots.push(found);
@@ -146,10 +135,7 @@ impl Catalog {
         let mut pending = vec![(root.clone(), entries)];
         while let Some((dir, entries)) = pending.pop() {
             let job = looks_like_job(&dir, &entries);
-            for entry in entries
-                .iter()
-                .filter(|entry| entry.kind == EntryKind::Directory)
-            {
+            for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Directory) {
                 if entry.name.starts_with('.')
                     || entry.name == "lost+found"
                     || (job && matches!(entry.name.as_str(), "shared" | "taskowned" | "dstl"))
@@ -158,19 +144,11 @@ impl Catalog {
                 }
                 let child = dir.with_suffix(&format!("/{}", entry.name));
                 if checkpoint_number(&entry.name).is_some() {
-                    self.snapshots.push(snapshot(
-                        storage,
-                        child.clone(),
-                        child.with_suffix(&format!("/{METADATA}")),
-                    ));
+                    self.snapshots.push(snapshot(storage, child.clone(), child.with_suffix(&format!("/{METADATA}"))));
                     continue;
                 }
                 match storage.list(&child) {
-                    Ok(entries)
-                        if entries
-                            .iter()
-                            .any(|e| e.name == METADATA && e.kind != EntryKind::Directory) =>
-                    {
+                    Ok(entries) if entries.iter().any(|e| e.name == METADATA && e.kind != EntryKind::Directory) => {
                         let file = child.with_suffix(&format!("/{METADATA}"));
                         self.snapshots.push(snapshot(storage, child, file));
                     }
@@ -194,31 +172,21 @@ fn looks_like_job(dir: &Location, entries: &[Entry]) -> bool {
     let has = |name: &str| entries.iter().any(|entry| entry.name == name);
     is_job_id(dir.name())
         || (has("shared") && has("taskowned"))
-        || entries
-            .iter()
-            .any(|entry| checkpoint_number(&entry.name).is_some())
+        || entries.iter().any(|entry| checkpoint_number(&entry.name).is_some())
 }
 
 fn snapshot(storage: &dyn Storage, dir: Location, metadata_file: Location) -> SnapshotDir {
     let state = match storage.stat(&metadata_file) {
-        Ok(stat) if stat.kind == EntryKind::File => SnapshotState::Complete {
-            metadata_size: stat.size,
-            completed_at: stat.modified,
-        },
+        Ok(stat) if stat.kind == EntryKind::File => {
+            SnapshotState::Complete { metadata_size: stat.size, completed_at: stat.modified }
+        }
         Ok(_) => SnapshotState::NotAFile,
-        Err(error) if error.is_not_found() => SnapshotState::Incomplete {
-            modified: storage.stat(&dir).ok().and_then(|stat| stat.modified),
-        },
+        Err(error) if error.is_not_found() => {
+            SnapshotState::Incomplete { modified: storage.stat(&dir).ok().and_then(|stat| stat.modified) }
+        }
         Err(error) => SnapshotState::Unknown(error),
     };
     let above = dir.parent().filter(|parent| is_job_id(parent.name()));
-    let job_id = above
-        .filter(|_| checkpoint_number(dir.name()).is_some())
-        .map(|parent| parent.name().to_owned());
-    SnapshotDir {
-        dir,
-        metadata_file,
-        state,
-        job_id,
-    }
+    let job_id = above.filter(|_| checkpoint_number(dir.name()).is_some()).map(|parent| parent.name().to_owned());
+    SnapshotDir { dir, metadata_file, state, job_id }
 }

@@ -3,7 +3,7 @@
 
 use super::catalog::{SnapshotDir, checkpoint_number, is_job_id};
 use super::finding::{Code, Finding, Severity};
-use super::references::{Place, StateKind};
+use super::references::{Place, Reference, StateKind};
 use super::verify::{Judge, References, ResolvedReference};
 use crate::model::Location;
 use crate::storage::{EntryKind, Presence};
@@ -23,27 +23,10 @@ pub(super) struct Explanations {
 const MAX_LISTINGS: usize = 64;
 
 /// Looks for an explanation of the missing files of a snapshot.
-pub(super) fn explain(
-    judge: &Judge<'_>,
-    references: &References<'_>,
-    snapshot: &SnapshotDir,
-) -> Explanations {
-    let mut explanations = Explanations {
-        exclusive: Some(snapshot.dir.clone()),
-        ..Explanations::default()
-    };
-    let missing = |file: &usize| {
-        references
-            .files
-            .get(*file)
-            .is_some_and(|f| f.presence == Presence::Missing)
-    };
-    let absolute = || {
-        references
-            .list
-            .iter()
-            .filter(|r| matches!(r.reference.place, Place::Absolute(_)))
-    };
+pub(super) fn explain(judge: &Judge<'_>, references: &References<'_>, snapshot: &SnapshotDir) -> Explanations {
+    let mut explanations = Explanations { exclusive: Some(snapshot.dir.clone()), ..Explanations::default() };
+    let missing = |file: &usize| references.files.get(*file).is_some_and(|f| f.presence == Presence::Missing);
+    let absolute = || references.list.iter().filter(|r| matches!(r.reference.place, Place::Absolute(_)));
     if absolute().next().is_some() && absolute().all(|r| missing(&r.file)) {
         explanations.moved = moved(judge, references, snapshot);
     }
@@ -53,12 +36,8 @@ pub(super) fn explain(
             && matches!(r.reference.place, Place::Relative(_))
             && missing(&r.file)
     };
-    let stray: BTreeMap<usize, u64> = references
-        .list
-        .iter()
-        .filter(anchored)
-        .map(|r| (r.file, r.reference.extent.bytes()))
-        .collect();
+    let stray: BTreeMap<usize, u64> =
+        references.list.iter().filter(anchored).map(|r| (r.file, r.reference.extent.bytes())).collect();
     if !stray.is_empty() {
         explanations.anchors = find_anchors(judge, references, snapshot, &stray);
     }
@@ -66,6 +45,11 @@ pub(super) fn explain(
 }
 
 impl Explanations {
+    /// Whether the finding about the whole snapshot says all there is to say of a missing file.
+    pub(super) fn covers(&self, reference: &Reference<'_>) -> bool {
+        self.moved.is_some() && matches!(reference.place, Place::Absolute(_))
+    }
+
     /// Says in the finding of a missing file where the file is, or what else helps.
     pub(super) fn apply(&self, file: usize, finding: &mut Finding) {
         if let Some(dir) = self.anchors.get(&file) {
@@ -74,18 +58,12 @@ impl Explanations {
                 "the file is not beside the _metadata but in {dir}: Flink wrote the handle against the wrong directory \
                  after a restore in CLAIM mode from a native savepoint (FLINK-39964)"
             );
-            let exclusive = self
-                .exclusive
-                .as_ref()
-                .map_or(String::new(), ToString::to_string);
-            finding.hint = Some(format!(
-                "the state is whole: copy the file from {dir} to {exclusive} and Flink restores"
-            ));
-        } else if self.moved.is_none() {
-            finding.hint = Some(
-                "Flink cannot restore this snapshot; chkctl latest finds the newest that is whole"
-                    .into(),
-            );
+            let exclusive = self.exclusive.as_ref().map_or(String::new(), ToString::to_string);
+            finding.hint =
+                Some(format!("the state is whole: copy the file from {dir} to {exclusive} and Flink restores"));
+        } else {
+            finding.hint =
+                Some("Flink cannot restore this snapshot; chkctl latest finds the newest that is whole".into());
         }
     }
 
@@ -100,74 +78,41 @@ impl Explanations {
                 "nothing is where the handles point, below {from}, and all of it is below {to}: the tree was moved"
             ),
         );
-        let hint = format!(
-            "--map {from}={to} judges it as if it stood there; Flink needs it back in the old place"
-        );
+        let hint = format!("--map {from}={to} judges it as if it stood there; Flink needs it back in the old place");
         Some(finding.hint(hint))
     }
 }
 
 /// The map under which all files of absolute handles are found.
-fn moved(
-    judge: &Judge<'_>,
-    references: &References<'_>,
-    snapshot: &SnapshotDir,
-) -> Option<(Location, Location)> {
-    let files = || {
-        let absolute = references
-            .list
-            .iter()
-            .filter(|r| matches!(r.reference.place, Place::Absolute(_)));
-        absolute.filter_map(|r| references.files.get(r.file))
-    };
-    let first = references.resolver.location(&files().next()?.place);
-    let (from, to) =
-        candidates(&first, &snapshot.dir).find(|(from, to)| exists(judge, &first, from, to))?;
-    // All of them, a directory at a time.
+fn moved(judge: &Judge<'_>, references: &References<'_>, snapshot: &SnapshotDir) -> Option<(Location, Location)> {
     let mut by_dir: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    for file in files() {
-        by_dir
-            .entry(file.place.dir)
-            .or_default()
-            .push(&file.place.name);
+    for r in references.list.iter().filter(|r| matches!(r.reference.place, Place::Absolute(_))) {
+        let place = &references.files.get(r.file)?.place;
+        by_dir.entry(place.dir).or_default().push(&place.name);
     }
-    for (dir, names) in by_dir {
-        let there = references.resolver.dirs().get(dir)?;
-        let here = to.with_suffix(&there.strip_prefix(&from)?);
-        let answers = judge.inventory.storage().lookup(&here, &names, &|_| {});
-        if !answers
-            .iter()
-            .all(|answer| matches!(answer, Presence::File { .. }))
-        {
-            return None;
-        }
-    }
-    Some(shortest(from, to))
+    let dirs = references.resolver.dirs();
+    let (&dir, names) = by_dir.first_key_value()?;
+    let first = dirs.get(dir)?.with_suffix(&format!("/{}", names.first()?));
+    let storage = judge.inventory.storage();
+    let holds_first = |(from, to): &(Location, Location)| {
+        let here = first.strip_prefix(from).map(|rest| to.with_suffix(&rest));
+        here.is_some_and(|here| storage.stat(&here).is_ok_and(|stat| stat.kind == EntryKind::File))
+    };
+    let holds_all = |(from, to): &(Location, Location)| {
+        by_dir.iter().all(|(dir, names)| {
+            let rest = dirs.get(*dir).and_then(|dir| dir.strip_prefix(from));
+            let answers = rest.map(|rest| storage.lookup(&to.with_suffix(&rest), names, &|_| {})).unwrap_or_default();
+            answers.len() == names.len() && answers.iter().all(|answer| matches!(answer, Presence::File { .. }))
+        })
+    };
+    let found = candidates(&first, &snapshot.dir).filter(holds_first).map(|(from, to)| shortest(from, to));
+    found.into_iter().find(holds_all)
 }
 
 /// Pairs (FROM, TO) with FROM a directory above the file and TO the snapshot's directory or one above it.
-fn candidates<'l>(
-    file: &'l Location,
-    dir: &'l Location,
-) -> impl Iterator<Item = (Location, Location)> + 'l {
+fn candidates<'l>(file: &'l Location, dir: &'l Location) -> impl Iterator<Item = (Location, Location)> + 'l {
     let above = |place: &Location| std::iter::successors(Some(place.clone()), Location::parent);
     above(dir).flat_map(move |to| above(file).skip(1).map(move |from| (from, to.clone())))
-}
-
-fn exists(judge: &Judge<'_>, file: &Location, from: &Location, to: &Location) -> bool {
-    let Some(rest) = file.strip_prefix(from) else {
-        return false;
-    };
-    // A bare file name found anywhere says nothing about where its directory went, unless the directory's own name
-    // is the same.
-    if rest.matches('/').count() < 2 && from.name() != to.name() {
-        return false;
-    }
-    judge
-        .inventory
-        .storage()
-        .stat(&to.with_suffix(&rest))
-        .is_ok_and(|stat| stat.kind == EntryKind::File)
 }
 
 /// The same map with equal last components taken off both sides.
@@ -189,21 +134,13 @@ fn find_anchors(
 ) -> HashMap<usize, Location> {
     let storage = judge.inventory.storage();
     let mut found = HashMap::new();
-    let named = references
-        .resolver
-        .dirs()
-        .iter()
-        .map(|dir| judge.maps.here(dir));
-    let known = named
-        .chain(judge.neighbours.iter().cloned())
-        .filter(|dir| *dir != snapshot.dir);
+    let named = references.resolver.dirs().iter().map(|dir| judge.maps.here(dir));
+    let known = named.chain(judge.neighbours.iter().cloned()).filter(|dir| *dir != snapshot.dir);
     for dir in known.chain(savepoints_nearby(judge, &snapshot.dir)) {
         let left: Vec<(usize, &str, u64)> = stray
             .iter()
             .filter(|(file, _)| !found.contains_key(*file))
-            .filter_map(|(&file, &size)| {
-                Some((file, &*references.files.get(file)?.place.name, size))
-            })
+            .filter_map(|(&file, &size)| Some((file, &*references.files.get(file)?.place.name, size)))
             .collect();
         if left.is_empty() {
             break;
@@ -226,31 +163,17 @@ fn savepoints_nearby(judge: &Judge<'_>, dir: &Location) -> Vec<Location> {
     let mut listings = 0;
     let mut list = |place: &Location| {
         listings += 1;
-        let entries = if listings > MAX_LISTINGS {
-            Vec::new()
-        } else {
-            storage.list(place).unwrap_or_default()
-        };
-        let dirs = entries
-            .into_iter()
-            .filter(|entry| entry.kind == EntryKind::Directory);
-        dirs.map(|entry| place.with_suffix(&format!("/{}", entry.name)))
-            .collect::<Vec<_>>()
+        let entries = if listings > MAX_LISTINGS { Vec::new() } else { storage.list(place).unwrap_or_default() };
+        let dirs = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
+        dirs.map(|entry| place.with_suffix(&format!("/{}", entry.name))).collect::<Vec<_>>()
     };
     for above in std::iter::successors(dir.parent(), Location::parent).take(3) {
         for child in list(&above) {
             let name = child.name();
             if name.starts_with("savepoint-") {
                 found.push(child);
-            } else if checkpoint_number(name).is_none()
-                && !is_job_id(name)
-                && !matches!(name, "shared" | "taskowned")
-            {
-                found.extend(
-                    list(&child)
-                        .into_iter()
-                        .filter(|place| place.name().starts_with("savepoint-")),
-                );
+            } else if checkpoint_number(name).is_none() && !is_job_id(name) && !matches!(name, "shared" | "taskowned") {
+                found.extend(list(&child).into_iter().filter(|place| place.name().starts_with("savepoint-")));
             }
         }
     }

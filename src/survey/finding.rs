@@ -211,6 +211,28 @@ pub const CODES: &[CodeEntry] = &[
     },
 ];
 
+impl Code {
+    /// The word for it, as in JSON.
+    pub fn word(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(word)) => word,
+            _ => String::new(),
+        }
+    }
+}
+
+/// The table of codes as `docs/findings.md`.
+pub fn document() -> String {
+    let mut text = String::from(
+        "# Findings\n\nGenerated from the table in `src/survey/finding.rs`; `UPDATE_DOCS=1 cargo test` writes it anew.\n\n\
+         What each verdict means stands in [cli.md](cli.md), what real Flink does in [verdicts.md](verdicts.md).\n",
+    );
+    for entry in CODES {
+        text.push_str(&format!("\n## {}\n\n{}\n\n{}\n", entry.code.word(), entry.meaning, entry.consequence));
+    }
+    text
+}
+
 /// Something that was seen in or of a snapshot. The field names are those of `verify --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
@@ -244,12 +266,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding of a snapshot or file as such, with no owner.
-    pub fn new(
-        code: Code,
-        severity: Severity,
-        path: impl fmt::Display,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn new(code: Code, severity: Severity, path: impl fmt::Display, message: impl Into<String>) -> Self {
         Finding {
             code,
             severity,
@@ -276,13 +293,11 @@ impl Finding {
 
 /// The verdict that findings lead to.
 pub fn verdict_of(findings: &[Finding]) -> Verdict {
-    let worst = findings
-        .iter()
-        .map(|finding| match (finding.severity, finding.code) {
-            (Severity::Error, Code::NoMetadata) => Verdict::Incomplete,
-            (Severity::Error, _) => Verdict::Broken,
-            (Severity::Unknown, _) => Verdict::Unknown,
-            (Severity::Warning, _) => Verdict::Suspect,
-        });
+    let worst = findings.iter().map(|finding| match (finding.severity, finding.code) {
+        (Severity::Error, Code::NoMetadata) => Verdict::Incomplete,
+        (Severity::Error, _) => Verdict::Broken,
+        (Severity::Unknown, _) => Verdict::Unknown,
+        (Severity::Warning, _) => Verdict::Suspect,
+    });
     worst.max().unwrap_or(Verdict::Restorable)
 }

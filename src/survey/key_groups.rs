@@ -12,33 +12,16 @@ pub fn check(operator: &OperatorState<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut ranges: Vec<(i32, KeyGroupRange)> = Vec::new();
     for subtask in operator.subtasks() {
-        let Some(handle) = subtask
-            .state
-            .as_ref()
-            .and_then(|state| state.managed_keyed.as_deref())
-        else {
+        let Some(handle) = subtask.state.as_ref().and_then(|state| state.managed_keyed.as_deref()) else {
             continue;
         };
         let range = handle.range();
-        let own = KeyGroupRange::of_subtask(
-            operator.max_parallelism,
-            operator.parallelism,
-            subtask.index,
-        );
+        let own = KeyGroupRange::of_subtask(operator.max_parallelism, operator.parallelism, subtask.index);
         if let Some(own) = own
             && !covers(range, own)
         {
-            let message = format!(
-                "subtask {} has state of key groups {range}, but its own are {own}",
-                subtask.index
-            );
-            findings.push(finding(
-                operator,
-                Code::MissingKeyGroups,
-                subtask.index,
-                own,
-                message,
-            ));
+            let message = format!("subtask {} has state of key groups {range}, but its own are {own}", subtask.index);
+            findings.push(finding(operator, Code::MissingKeyGroups, subtask.index, own, message));
         }
         ranges.push((subtask.index, range));
     }
@@ -49,19 +32,9 @@ pub fn check(operator: &OperatorState<'_>) -> Vec<Finding> {
         };
         let ((_, a_end), (b_start, b_end)) = (a.bounds(), b.bounds());
         if first != second && !a.is_empty() && !b.is_empty() && b_start <= a_end {
-            let both = KeyGroupRange {
-                start: b_start,
-                count: a_end.min(b_end) - b_start + 1,
-            };
-            let message =
-                format!("subtasks {first} and {second} both have state of key groups {both}");
-            findings.push(finding(
-                operator,
-                Code::OverlappingKeyGroups,
-                *second,
-                both,
-                message,
-            ));
+            let both = KeyGroupRange { start: b_start, count: a_end.min(b_end) - b_start + 1 };
+            let message = format!("subtasks {first} and {second} both have state of key groups {both}");
+            findings.push(finding(operator, Code::OverlappingKeyGroups, *second, both, message));
         }
     }
     findings
@@ -72,13 +45,7 @@ fn covers(range: KeyGroupRange, own: KeyGroupRange) -> bool {
     !range.is_empty() && start <= own_start && own_end <= end
 }
 
-fn finding(
-    operator: &OperatorState<'_>,
-    code: Code,
-    subtask: i32,
-    groups: KeyGroupRange,
-    message: String,
-) -> Finding {
+fn finding(operator: &OperatorState<'_>, code: Code, subtask: i32, groups: KeyGroupRange, message: String) -> Finding {
     let text = |text: &crate::wire::JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
     Finding {
         path: None,

@@ -1,9 +1,7 @@
 //! Every file that a `_metadata` refers to, with its owner and what Flink wants of it.
 
 use crate::model::handle::{Changelog, Incremental, LocalFile};
-use crate::model::{
-    ChannelHandle, ChannelSide, KeyGroupRange, KeyedHandle, Metadata, OperatorHandle, StreamHandle,
-};
+use crate::model::{ChannelHandle, ChannelSide, KeyGroupRange, KeyedHandle, Metadata, OperatorHandle, StreamHandle};
 use crate::wire::JavaStr;
 
 /// One handle that names a file.
@@ -138,31 +136,15 @@ pub fn walk<'m>(metadata: &'m Metadata<'m>, mut each: impl FnMut(Reference<'m>))
         let (place, extent) = match stream {
             StreamHandle::File { size, path } => (Place::Absolute(path), Extent::Whole(*size)),
             StreamHandle::Relative { size, path } => (Place::Relative(path), Extent::Whole(*size)),
-            StreamHandle::Segment(segment) => (
-                Place::Absolute(&segment.path),
-                Extent::Segment {
-                    start: segment.start,
-                    size: segment.size,
-                },
-            ),
+            StreamHandle::Segment(segment) => {
+                (Place::Absolute(&segment.path), Extent::Segment { start: segment.start, size: segment.size })
+            }
             StreamHandle::Bytes(_) | StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => {
                 return;
             }
         };
-        let Part {
-            owner,
-            state,
-            local_path,
-            last_offset,
-        } = part;
-        each(Reference {
-            owner,
-            state,
-            local_path,
-            place,
-            extent,
-            last_offset,
-        });
+        let Part { owner, state, local_path, last_offset } = part;
+        each(Reference { owner, state, local_path, place, extent, last_offset });
     });
 }
 
@@ -180,19 +162,9 @@ pub struct Part<'m> {
 }
 
 /// Calls `each` for every stream, in line or in a file, in the order of the `_metadata`.
-pub fn walk_streams<'m>(
-    metadata: &'m Metadata<'m>,
-    mut each: impl FnMut(Part<'m>, &'m StreamHandle<'m>),
-) {
+pub fn walk_streams<'m>(metadata: &'m Metadata<'m>, mut each: impl FnMut(Part<'m>, &'m StreamHandle<'m>)) {
     for (index, operator) in metadata.operators.iter().enumerate() {
-        let mut walker = Walker {
-            owner: Owner {
-                operator: index,
-                subtask: 0,
-                key_groups: None,
-            },
-            each: &mut each,
-        };
+        let mut walker = Walker { owner: Owner { operator: index, subtask: 0, key_groups: None }, each: &mut each };
         if let Some(stream) = &operator.coordinator {
             walker.stream(StateKind::Coordinator, None, stream, None);
         }
@@ -202,16 +174,10 @@ pub fn walk_streams<'m>(
             };
             walker.owner.subtask = subtask.index;
             walker.owner.key_groups = None;
-            state
-                .operator_handles()
-                .for_each(|(raw, handle)| walker.operator(raw, handle));
-            state
-                .keyed_handles()
-                .for_each(|(raw, handle)| walker.keyed(raw, handle));
+            state.operator_handles().for_each(|(raw, handle)| walker.operator(raw, handle));
+            state.keyed_handles().for_each(|(raw, handle)| walker.keyed(raw, handle));
             walker.owner.key_groups = None;
-            state
-                .channel_handles()
-                .for_each(|handle| walker.channel(handle));
+            state.channel_handles().for_each(|handle| walker.channel(handle));
         }
     }
 }
@@ -230,62 +196,27 @@ impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
         last_offset: Option<i64>,
     ) {
         if let StreamHandle::KeyGroups(groups) = stream {
-            return self.stream(
-                state,
-                local_path,
-                &groups.stream,
-                groups.offsets.iter().copied().max(),
-            );
+            return self.stream(state, local_path, &groups.stream, groups.offsets.iter().copied().max());
         }
-        (self.each)(
-            Part {
-                owner: self.owner,
-                state,
-                local_path,
-                last_offset,
-            },
-            stream,
-        );
+        (self.each)(Part { owner: self.owner, state, local_path, last_offset }, stream);
     }
 
     fn operator(&mut self, raw: bool, handle: &'m OperatorHandle<'m>) {
-        let state = if raw {
-            StateKind::RawOperator
-        } else {
-            StateKind::ManagedOperator
-        };
-        let last = handle
-            .states
-            .iter()
-            .flat_map(|state| &state.offsets)
-            .copied()
-            .max();
+        let state = if raw { StateKind::RawOperator } else { StateKind::ManagedOperator };
+        let last = handle.states.iter().flat_map(|state| &state.offsets).copied().max();
         self.stream(state, None, &handle.stream, last);
     }
 
     fn keyed(&mut self, raw: bool, handle: &'m KeyedHandle<'m>) {
         self.owner.key_groups = Some(handle.range());
-        let state = if raw {
-            StateKind::RawKeyed
-        } else {
-            StateKind::ManagedKeyed
-        };
+        let state = if raw { StateKind::RawKeyed } else { StateKind::ManagedKeyed };
         match handle {
-            KeyedHandle::KeyGroups(h) => {
-                self.stream(state, None, &h.stream, h.offsets.iter().copied().max())
-            }
+            KeyedHandle::KeyGroups(h) => self.stream(state, None, &h.stream, h.offsets.iter().copied().max()),
             KeyedHandle::Incremental(h) => self.incremental(h),
             KeyedHandle::Changelog(h) => self.changelog(raw, h),
             KeyedHandle::ChangesInFiles(h) => {
-                let own = h
-                    .storage
-                    .as_ref()
-                    .is_none_or(|storage| storage.as_modified_utf8() == b"filesystem");
-                let state = if own {
-                    StateKind::Changes
-                } else {
-                    StateKind::ForeignChanges
-                };
+                let own = h.storage.as_ref().is_none_or(|storage| storage.as_modified_utf8() == b"filesystem");
+                let state = if own { StateKind::Changes } else { StateKind::ForeignChanges };
                 for (offset, stream) in &h.streams {
                     self.stream(state, None, stream, Some(*offset));
                 }
@@ -297,20 +228,14 @@ impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
     fn incremental(&mut self, handle: &'m Incremental<'m>) {
         self.stream(StateKind::DatabaseMeta, None, &handle.meta, None);
         let mut files = |state, list: &'m [LocalFile<'m>]| {
-            list.iter()
-                .for_each(|file| self.stream(state, Some(&file.local_path), &file.stream, None));
+            list.iter().for_each(|file| self.stream(state, Some(&file.local_path), &file.stream, None));
         };
         files(StateKind::DatabaseShared, &handle.shared);
         files(StateKind::DatabasePrivate, &handle.private);
     }
 
     fn changelog(&mut self, raw: bool, handle: &'m Changelog<'m>) {
-        for part in handle
-            .materialized
-            .iter()
-            .chain(&handle.non_materialized)
-            .flatten()
-        {
+        for part in handle.materialized.iter().chain(&handle.non_materialized).flatten() {
             self.keyed(raw, part);
         }
     }
@@ -325,16 +250,8 @@ impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
 }
 
 /// The directories that file-merging handles name. Flink does not need them to restore.
-pub fn merging_directories<'m>(
-    metadata: &'m Metadata<'m>,
-) -> impl Iterator<Item = &'m JavaStr<'m>> {
-    let states = metadata
-        .operators
-        .iter()
-        .flat_map(|op| op.subtasks())
-        .filter_map(|subtask| subtask.state.as_deref());
-    let handles = states
-        .flat_map(|state| state.operator_handles())
-        .filter_map(|(_, h)| h.merging.as_deref());
+pub fn merging_directories<'m>(metadata: &'m Metadata<'m>) -> impl Iterator<Item = &'m JavaStr<'m>> {
+    let states = metadata.operators.iter().flat_map(|op| op.subtasks()).filter_map(|subtask| subtask.state.as_deref());
+    let handles = states.flat_map(|state| state.operator_handles()).filter_map(|(_, h)| h.merging.as_deref());
     handles.flat_map(|dirs| [&dirs.task_owned, &dirs.shared])
 }

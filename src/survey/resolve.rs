@@ -20,14 +20,9 @@ impl FromStr for PathMap {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (from, to) = text
-            .split_once('=')
-            .ok_or_else(|| format!("{text:?} is not of the form FROM=TO"))?;
+        let (from, to) = text.split_once('=').ok_or_else(|| format!("{text:?} is not of the form FROM=TO"))?;
         let parse = |text: &str| Location::parse(text).map_err(|e| e.to_string());
-        Ok(PathMap {
-            from: parse(from)?,
-            to: absolute(&parse(to)?),
-        })
+        Ok(PathMap { from: parse(from)?, to: absolute(&parse(to)?) })
     }
 }
 
@@ -36,11 +31,7 @@ pub fn absolute(place: &Location) -> Location {
     if !place.is_local() || place.path().starts_with('/') {
         return place.clone();
     }
-    let path = if place.path().is_empty() {
-        "."
-    } else {
-        place.path()
-    };
+    let path = if place.path().is_empty() { "." } else { place.path() };
     match std::path::absolute(path) {
         Ok(path) => Location::new(place.scheme(), None, &path.to_string_lossy()),
         Err(_) => place.clone(),
@@ -73,10 +64,7 @@ fn longest<'m>(
     place: &Location,
     direction: impl Fn(&'m PathMap) -> (&'m Location, &'m Location),
 ) -> Location {
-    let fitting = maps
-        .iter()
-        .map(direction)
-        .filter_map(|(from, to)| Some((from, place.strip_prefix(from)?, to)));
+    let fitting = maps.iter().map(direction).filter_map(|(from, to)| Some((from, place.strip_prefix(from)?, to)));
     match fitting.max_by_key(|(from, _, _)| from.path().len()) {
         Some((_, rest, to)) => to.with_suffix(&rest),
         None => place.clone(),
@@ -104,12 +92,7 @@ pub struct FilePlace<'m> {
 impl<'m> Resolver<'m> {
     /// For a snapshot whose `_metadata` lies in `exclusive`, a place as Flink sees it.
     pub fn new(exclusive: Location) -> Self {
-        Resolver {
-            dirs: vec![exclusive.clone()],
-            exclusive,
-            by_text: HashMap::new(),
-            last: None,
-        }
+        Resolver { dirs: vec![exclusive.clone()], exclusive, by_text: HashMap::new(), last: None }
     }
 
     /// The directories that references lead into, as Flink sees them. The first is the exclusive directory.
@@ -136,30 +119,19 @@ impl<'m> Resolver<'m> {
                     if let Some((last, index)) = self.last
                         && last == dir
                     {
-                        return Ok(FilePlace {
-                            dir: index,
-                            name: Cow::Borrowed(name),
-                        });
+                        return Ok(FilePlace { dir: index, name: Cow::Borrowed(name) });
                     }
                     if let Ok(text) = std::str::from_utf8(dir) {
                         // The slash stays, so that the root and an authority keep their meaning.
-                        let index = self.directory(Cow::Borrowed(text), || {
-                            Location::parse(&format!("{text}/"))
-                        })?;
+                        let index = self.directory(Cow::Borrowed(text), || Location::parse(&format!("{text}/")))?;
                         self.last = Some((dir, index));
-                        return Ok(FilePlace {
-                            dir: index,
-                            name: Cow::Borrowed(name),
-                        });
+                        return Ok(FilePlace { dir: index, name: Cow::Borrowed(name) });
                     }
                 }
                 self.by_location(&Location::parse(&path.to_str())?)
             }
             Place::Relative(path) => match plain_name(path.as_modified_utf8()) {
-                Some(name) => Ok(FilePlace {
-                    dir: 0,
-                    name: Cow::Borrowed(name),
-                }),
+                Some(name) => Ok(FilePlace { dir: 0, name: Cow::Borrowed(name) }),
                 None => self.by_location(&self.exclusive.join(&path.to_str())?),
             },
         }
@@ -169,10 +141,7 @@ impl<'m> Resolver<'m> {
         let name = place.name().to_owned();
         let dir = place.parent().unwrap_or_else(|| place.clone());
         let index = self.directory(Cow::Owned(dir.to_string()), || Ok(dir))?;
-        Ok(FilePlace {
-            dir: index,
-            name: Cow::Owned(name),
-        })
+        Ok(FilePlace { dir: index, name: Cow::Owned(name) })
     }
 
     fn directory(
@@ -185,10 +154,7 @@ impl<'m> Resolver<'m> {
         }
         let place = parse()?;
         let canonical = place.canonical();
-        let known = self
-            .dirs
-            .iter()
-            .position(|dir| dir.canonical() == canonical);
+        let known = self.dirs.iter().position(|dir| dir.canonical() == canonical);
         let index = known.unwrap_or_else(|| {
             self.dirs.push(place);
             self.dirs.len() - 1
@@ -235,30 +201,16 @@ mod tests {
             ("s3://bucket/f", "s3://bucket/f"),
             ("/f", "/f"),
         ] {
-            assert_eq!(
-                resolved(Place::Absolute(&JavaStr::from(text))),
-                wanted,
-                "{text}"
-            );
+            assert_eq!(resolved(Place::Absolute(&JavaStr::from(text))), wanted, "{text}");
         }
-        for (text, wanted) in [
-            ("f", "file:/ck/job/chk-7/f"),
-            ("../shared/f", "file:/ck/job/shared/f"),
-        ] {
-            assert_eq!(
-                resolved(Place::Relative(&JavaStr::from(text))),
-                wanted,
-                "{text}"
-            );
+        for (text, wanted) in [("f", "file:/ck/job/chk-7/f"), ("../shared/f", "file:/ck/job/shared/f")] {
+            assert_eq!(resolved(Place::Relative(&JavaStr::from(text))), wanted, "{text}");
         }
     }
 
     #[test]
     fn two_spellings_of_a_directory_are_one() {
-        let (a, b) = (
-            JavaStr::from("file:/ck/shared/a"),
-            JavaStr::from("file:///ck/shared/b"),
-        );
+        let (a, b) = (JavaStr::from("file:/ck/shared/a"), JavaStr::from("file:///ck/shared/b"));
         let mut resolver = Resolver::new(at("/ck/chk-1"));
         let first = resolver.resolve(Place::Absolute(&a)).map(|f| f.dir);
         assert_eq!(first, resolver.resolve(Place::Absolute(&b)).map(|f| f.dir));
@@ -271,15 +223,9 @@ mod tests {
             "hdfs://nn/ck/special=/other".parse().expect("a map"),
         ]);
         assert_eq!(maps.here(&at("hdfs://nn/ck/a")).to_string(), "/mnt/ck/a");
-        assert_eq!(
-            maps.here(&at("hdfs://nn/ck/special/a")).to_string(),
-            "/other/a"
-        );
+        assert_eq!(maps.here(&at("hdfs://nn/ck/special/a")).to_string(), "/other/a");
         assert_eq!(maps.here(&at("hdfs://nn/ckx")).to_string(), "hdfs://nn/ckx");
-        assert_eq!(
-            maps.there(&at("file:/mnt/ck/a")).to_string(),
-            "hdfs://nn/ck/a"
-        );
+        assert_eq!(maps.there(&at("file:/mnt/ck/a")).to_string(), "hdfs://nn/ck/a");
         assert!("no-equals-sign".parse::<PathMap>().is_err());
     }
 }

@@ -133,21 +133,11 @@ pub fn files(judge: &Judge<'_>, metadata: &Metadata<'_>, dir: &Location) -> Vec<
             let scope = scope(&path, file.place.dir == 0, own_job.as_ref());
             let size = Some(file.end).filter(|&end| end >= 0);
             let path = path.to_string();
-            FileEntry {
-                path,
-                size,
-                actual_size,
-                state,
-                present,
-                scope,
-                references: 0,
-                owners: Vec::new(),
-            }
+            FileEntry { path, size, actual_size, state, present, scope, references: 0, owners: Vec::new() }
         })
         .collect();
     for ResolvedReference { reference, file } in &references.list {
-        let (Some(entry), Some(looked)) = (entries.get_mut(*file), references.files.get(*file))
-        else {
+        let (Some(entry), Some(looked)) = (entries.get_mut(*file), references.files.get(*file)) else {
             continue;
         };
         entry.references += 1;
@@ -171,46 +161,30 @@ pub fn referenced_files(
     let references = looked_up(judge, metadata, dir);
     let mut by_file: Vec<Option<ReferencedFile>> = vec![None; references.files.len()];
     for ResolvedReference { reference, file } in &references.list {
-        let (Some(slot), Some(looked)) = (by_file.get_mut(*file), references.files.get(*file))
-        else {
+        let (Some(slot), Some(looked)) = (by_file.get_mut(*file), references.files.get(*file)) else {
             continue;
         };
         let entry = slot.get_or_insert_with(|| {
             let (exists, actual_size) = match &looked.presence {
-                Presence::File { size } => {
-                    (Some(true), Some(i64::try_from(*size).unwrap_or(i64::MAX)))
-                }
+                Presence::File { size } => (Some(true), Some(i64::try_from(*size).unwrap_or(i64::MAX))),
                 Presence::NotAFile => (Some(true), Some(-1)),
                 Presence::Missing => (Some(false), None),
                 Presence::Unknown(_) => (None, None),
             };
             let path = references.resolver.location(&looked.place).to_string();
-            ReferencedFile {
-                path,
-                references: 0,
-                size: None,
-                min_size: None,
-                exists,
-                actual_size,
-            }
+            ReferencedFile { path, references: 0, size: None, min_size: None, exists, actual_size }
         });
         entry.references += 1;
         // Which of the two it is, the first handle decides.
         match reference.extent {
-            Extent::Whole(size) if entry.size.is_none() && entry.min_size.is_none() => {
-                entry.size = Some(size)
-            }
+            Extent::Whole(size) if entry.size.is_none() && entry.min_size.is_none() => entry.size = Some(size),
             Extent::Segment { .. } if entry.size.is_none() => {
                 entry.min_size = entry.min_size.max(Some(reference.extent.end()));
             }
             _ => {}
         }
     }
-    by_file
-        .into_iter()
-        .flatten()
-        .map(|file| (file.path.clone(), file))
-        .collect()
+    by_file.into_iter().flatten().map(|file| (file.path.clone(), file)).collect()
 }
 
 /// Bytes of state that are in the `_metadata` itself.

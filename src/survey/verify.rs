@@ -135,17 +135,13 @@ impl<'s> Judge<'s> {
     pub fn judge(&self, snapshot: &SnapshotDir) -> SnapshotReport {
         let mut report = SnapshotReport::empty(snapshot);
         match &snapshot.state {
-            SnapshotState::Complete { .. } => match self
-                .inventory
-                .storage()
-                .read(&snapshot.metadata_file, METADATA_LIMIT)
-            {
-                Ok(bytes) => self.judge_metadata(&bytes, snapshot, &mut report),
-                Err(error) if error.is_not_found() => report.findings.push(no_metadata(snapshot)),
-                Err(error) => report
-                    .findings
-                    .push(unreadable_metadata(snapshot, &error.message)),
-            },
+            SnapshotState::Complete { .. } => {
+                match self.inventory.storage().read(&snapshot.metadata_file, METADATA_LIMIT) {
+                    Ok(bytes) => self.judge_metadata(&bytes, snapshot, &mut report),
+                    Err(error) if error.is_not_found() => report.findings.push(no_metadata(snapshot)),
+                    Err(error) => report.findings.push(unreadable_metadata(snapshot, &error.message)),
+                }
+            }
             SnapshotState::Incomplete { .. } => report.findings.push(no_metadata(snapshot)),
             SnapshotState::NotAFile => report.findings.push(Finding::new(
                 Code::NotAFile,
@@ -153,9 +149,7 @@ impl<'s> Judge<'s> {
                 &snapshot.metadata_file,
                 "something that is not a file is in the place of the _metadata",
             )),
-            SnapshotState::Unknown(error) => report
-                .findings
-                .push(unreadable_metadata(snapshot, &error.message)),
+            SnapshotState::Unknown(error) => report.findings.push(unreadable_metadata(snapshot, &error.message)),
             SnapshotState::UnlistedDirectory(error) => report.findings.push(
                 Finding::new(
                     Code::UnreadableDirectory,
@@ -179,8 +173,7 @@ impl<'s> Judge<'s> {
         report.describe(&metadata);
         if !metadata.trailing.is_empty() {
             let count = metadata.trailing.len();
-            let message =
-                format!("{count} bytes follow the end of the _metadata; Flink ignores them");
+            let message = format!("{count} bytes follow the end of the _metadata; Flink ignores them");
             report.findings.push(Finding::new(
                 Code::TrailingBytes,
                 Severity::Warning,
@@ -188,9 +181,7 @@ impl<'s> Judge<'s> {
                 message,
             ));
         }
-        report
-            .findings
-            .extend(metadata.operators.iter().flat_map(key_groups::check));
+        report.findings.extend(metadata.operators.iter().flat_map(key_groups::check));
         let mut references = self.resolve(&metadata, &snapshot.dir);
         self.look_up(&mut references);
         self.judge_references(&metadata, &references, snapshot, report);
@@ -199,9 +190,7 @@ impl<'s> Judge<'s> {
 
     /// The exclusive directory of a snapshot as Flink sees it.
     pub fn exclusive(&self, dir: &Location) -> Location {
-        self.maps
-            .there(&super::resolve::absolute(dir))
-            .canonical_if_local()
+        self.maps.there(&super::resolve::absolute(dir)).canonical_if_local()
     }
 
     /// Resolves all references as Flink does, and finds the ones that mean the same file.
@@ -213,33 +202,26 @@ impl<'s> Judge<'s> {
         let mut known: HashMap<FilePlace<'m>, usize> = HashMap::with_capacity(count);
         let mut list = Vec::with_capacity(count);
         let mut invalid = Vec::new();
-        references::walk(metadata, |reference| {
-            match resolver.resolve(reference.place) {
-                Ok(place) => {
-                    let next = files.len();
-                    let file = *known.entry(place).or_insert_with_key(|place| {
-                        files.push(ReferencedFile {
-                            place: place.clone(),
-                            presence: Presence::Missing,
-                            end: 0,
-                            compressed: false,
-                        });
-                        next
+        references::walk(metadata, |reference| match resolver.resolve(reference.place) {
+            Ok(place) => {
+                let next = files.len();
+                let file = *known.entry(place).or_insert_with_key(|place| {
+                    files.push(ReferencedFile {
+                        place: place.clone(),
+                        presence: Presence::Missing,
+                        end: 0,
+                        compressed: false,
                     });
-                    if let Some(entry) = files.get_mut(file) {
-                        entry.end = entry.end.max(reference.extent.end());
-                    }
-                    list.push(ResolvedReference { reference, file });
+                    next
+                });
+                if let Some(entry) = files.get_mut(file) {
+                    entry.end = entry.end.max(reference.extent.end());
                 }
-                Err(error) => invalid.push((reference, error.to_string())),
+                list.push(ResolvedReference { reference, file });
             }
+            Err(error) => invalid.push((reference, error.to_string())),
         });
-        References {
-            resolver,
-            files,
-            list,
-            invalid,
-        }
+        References { resolver, files, list, invalid }
     }
 
     /// Asks the storage for all files, a directory at a time.
@@ -252,13 +234,8 @@ impl<'s> Judge<'s> {
             }
         }
         for (dir, members) in references.resolver.dirs().iter().zip(&by_dir) {
-            let names: Vec<&str> = members
-                .iter()
-                .map(|&i| &*references.files[i].place.name)
-                .collect();
-            let answers = self
-                .inventory
-                .lookup(&self.maps.here(dir), &names, self.progress);
+            let names: Vec<&str> = members.iter().map(|&i| &*references.files[i].place.name).collect();
+            let answers = self.inventory.lookup(&self.maps.here(dir), &names, self.progress);
             for (&index, answer) in members.iter().zip(answers) {
                 references.files[index].presence = answer;
             }
@@ -269,22 +246,13 @@ impl<'s> Judge<'s> {
     /// Finds out which changelog files are compressed, where it matters: their handles give the size before
     /// compression (`StateChangeFsUploader`). The first byte of the file says so.
     fn look_into_changelogs(&self, references: &mut References<'_>) {
-        let References {
-            resolver,
-            files,
-            list,
-            ..
-        } = references;
-        for ResolvedReference { reference, file } in list
-            .iter()
-            .filter(|r| r.reference.state == StateKind::Changes)
-        {
+        let References { resolver, files, list, .. } = references;
+        for ResolvedReference { reference, file } in list.iter().filter(|r| r.reference.state == StateKind::Changes) {
             let Some(file) = files.get_mut(*file).filter(|file| !file.compressed) else {
                 continue;
             };
-            if !size::judge(reference, file, String::new)
-                .is_some_and(|f| f.actual_size.is_some_and(|size| size > 0))
-            {
+            let wrong = size::judge(reference, file, String::new).and_then(|finding| finding.actual_size);
+            if wrong.is_none_or(|size| size == 0) {
                 continue;
             }
             let place = self.maps.here(&resolver.location(&file.place));
@@ -310,74 +278,45 @@ impl<'s> Judge<'s> {
             report.findings.push(owned(finding, metadata, reference));
         }
         let explained = elsewhere::explain(self, references, snapshot);
+        report.findings.extend(explained.of_the_whole());
         let mut said = HashSet::new();
         for ResolvedReference { reference, file } in &references.list {
-            let Some(target) = references.files.get(*file) else {
-                continue;
-            };
+            let Some(target) = references.files.get(*file) else { continue };
             let path = || references.resolver.location(&target.place).to_string();
-            let Some(mut finding) = size::judge(reference, target, path) else {
-                continue;
-            };
-            if !said.insert((
-                *file,
-                reference.owner.operator,
-                reference.owner.subtask,
-                finding.code,
-            )) {
+            let Some(mut finding) = size::judge(reference, target, path) else { continue };
+            if !said.insert((*file, reference.owner.operator, reference.owner.subtask, finding.code)) {
                 continue;
             }
             if finding.code == Code::MissingFile {
+                if explained.covers(reference) {
+                    continue;
+                }
                 explained.apply(*file, &mut finding);
             }
             report.findings.push(owned(finding, metadata, reference));
         }
-        report.findings.extend(explained.of_the_whole());
     }
 
     fn take_stock(&self, references: &References<'_>, report: &mut SnapshotReport) {
         let mut damaged = BTreeSet::new();
         for ResolvedReference { reference, file } in &references.list {
-            if references
-                .files
-                .get(*file)
-                .is_some_and(|file| is_damaged(reference, file))
-            {
+            if references.files.get(*file).is_some_and(|file| is_damaged(reference, file)) {
                 damaged.insert(*file);
             }
         }
-        let missing = references
-            .files
-            .iter()
-            .filter(|file| file.presence == Presence::Missing)
-            .count();
+        let missing = references.files.iter().filter(|file| file.presence == Presence::Missing).count();
         report.files = FileCounts {
             referenced: references.files.len() as u64,
             missing: missing as u64,
             damaged: damaged.len() as u64,
-            bytes: references
-                .files
-                .iter()
-                .map(|file| u64::try_from(file.end).unwrap_or(0))
-                .sum(),
+            bytes: references.files.iter().map(|file| u64::try_from(file.end).unwrap_or(0)).sum(),
         };
         let dirs = references.resolver.dirs();
-        let own = report
-            .path
-            .parent()
-            .map(|parent| self.maps.there(&parent).canonical());
-        let jobs = dirs
-            .iter()
-            .filter_map(job_directory)
-            .filter(|job| Some(job.canonical()) != own);
-        report.depends_on = jobs
-            .map(|job| job.to_string())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
+        let own = report.path.parent().map(|parent| self.maps.there(&parent).canonical());
+        let jobs = dirs.iter().filter_map(job_directory).filter(|job| Some(job.canonical()) != own);
+        report.depends_on = jobs.map(|job| job.to_string()).collect::<BTreeSet<_>>().into_iter().collect();
         if self.keep_files {
-            let dirs: Vec<Arc<Location>> =
-                dirs.iter().map(|dir| Arc::new(dir.canonical())).collect();
+            let dirs: Vec<Arc<Location>> = dirs.iter().map(|dir| Arc::new(dir.canonical())).collect();
             let mut bytes = vec![0_u64; references.files.len()];
             let mut segments = HashSet::new();
             for ResolvedReference { reference, file } in &references.list {
@@ -404,9 +343,7 @@ impl<'s> Judge<'s> {
 /// Whether a file is there, and not as a handle needs it.
 pub(super) fn is_damaged(reference: &Reference<'_>, file: &ReferencedFile<'_>) -> bool {
     match file.presence {
-        Presence::File { .. } | Presence::NotAFile => {
-            size::judge(reference, file, String::new).is_some()
-        }
+        Presence::File { .. } | Presence::NotAFile => size::judge(reference, file, String::new).is_some(),
         Presence::Missing | Presence::Unknown(_) => false,
     }
 }
@@ -456,11 +393,7 @@ impl SnapshotReport {
 /// then the name of the directory does.
 pub fn kind_of(metadata: &Metadata<'_>, dir: &Location) -> (Kind, String) {
     if let Some(properties) = metadata.properties.as_deref().and_then(properties::read) {
-        let kind = if properties.is_savepoint() {
-            Kind::Savepoint
-        } else {
-            Kind::Checkpoint
-        };
+        let kind = if properties.is_savepoint() { Kind::Savepoint } else { Kind::Checkpoint };
         return (kind, properties.describe());
     }
     match catalog::checkpoint_number(dir.name()) {
@@ -480,19 +413,14 @@ fn no_metadata(snapshot: &SnapshotDir) -> Finding {
 
 fn unreadable_metadata(snapshot: &SnapshotDir, why: &str) -> Finding {
     let message = format!("the _metadata could not be read: {why}");
-    Finding::new(
-        Code::UnreadableMetadata,
-        Severity::Unknown,
-        &snapshot.metadata_file,
-        message,
-    )
+    Finding::new(Code::UnreadableMetadata, Severity::Unknown, &snapshot.metadata_file, message)
 }
 
 fn undecodable(snapshot: &SnapshotDir, error: &FormatError) -> Finding {
     let (code, severity) = match error {
-        FormatError::Damaged(_)
-        | FormatError::NotMetadata { .. }
-        | FormatError::NoSuchVersion(_) => (Code::DamagedMetadata, Severity::Error),
+        FormatError::Damaged(_) | FormatError::NotMetadata { .. } | FormatError::NoSuchVersion(_) => {
+            (Code::DamagedMetadata, Severity::Error)
+        }
         FormatError::TooOld { .. } => (Code::OldVersion, Severity::Error),
         FormatError::TooNew(_) => (Code::UnknownVersion, Severity::Unknown),
     };

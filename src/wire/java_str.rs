@@ -77,14 +77,8 @@ fn push_unit(out: &mut Vec<u8>, unit: u16) {
     let low_six = 0x80 | (low & 0x3f);
     match unit {
         0x0001..=0x007f => out.push(low),
-        0x0000 | 0x0080..=0x07ff => {
-            out.extend_from_slice(&[0xc0 | (high << 2) | (low >> 6), low_six])
-        }
-        _ => out.extend_from_slice(&[
-            0xe0 | (high >> 4),
-            0x80 | ((high & 0x0f) << 2) | (low >> 6),
-            low_six,
-        ]),
+        0x0000 | 0x0080..=0x07ff => out.extend_from_slice(&[0xc0 | (high << 2) | (low >> 6), low_six]),
+        _ => out.extend_from_slice(&[0xe0 | (high >> 4), 0x80 | ((high & 0x0f) << 2) | (low >> 6), low_six]),
     }
 }
 
@@ -113,9 +107,7 @@ fn next_unit_all(mut bytes: &[u8], mut each: impl FnMut(u16)) -> bool {
                 bytes = rest;
             }
             [a, b, c, rest @ ..] if a & 0xf0 == 0xe0 && is_tail(*b) && is_tail(*c) => {
-                each(
-                    (u16::from(a & 0x0f) << 12) | (u16::from(b & 0x3f) << 6) | u16::from(c & 0x3f),
-                );
+                each((u16::from(a & 0x0f) << 12) | (u16::from(b & 0x3f) << 6) | u16::from(c & 0x3f));
                 bytes = rest;
             }
             _ => return false,
@@ -133,20 +125,10 @@ mod tests {
 
     #[test]
     fn text_survives_the_way_through_modified_utf8() {
-        for text in [
-            "",
-            "chk-7",
-            "nul\0inside",
-            "ümläut",
-            "状态",
-            "beyond 𝄞 the plane",
-        ] {
+        for text in ["", "chk-7", "nul\0inside", "ümläut", "状态", "beyond 𝄞 the plane"] {
             let java = JavaStr::from(text);
             assert_eq!(java.to_str(), text);
-            assert!(
-                JavaStr::from_modified_utf8(java.as_modified_utf8()).is_some(),
-                "{text}"
-            );
+            assert!(JavaStr::from_modified_utf8(java.as_modified_utf8()).is_some(), "{text}");
         }
         assert_eq!(JavaStr::from("\0").as_modified_utf8(), [0xc0, 0x80]);
         assert_eq!(JavaStr::from("𝄞").as_modified_utf8().len(), 6);
@@ -154,17 +136,8 @@ mod tests {
 
     #[test]
     fn what_java_refuses_is_refused() {
-        assert!(
-            JavaStr::from_modified_utf8("𝄞".as_bytes()).is_none(),
-            "four-byte UTF-8 is not Java's"
-        );
-        assert!(
-            JavaStr::from_modified_utf8(&[0xc3]).is_none(),
-            "cut sequence"
-        );
-        assert!(
-            JavaStr::from_modified_utf8(&[0x80]).is_none(),
-            "stray continuation"
-        );
+        assert!(JavaStr::from_modified_utf8("𝄞".as_bytes()).is_none(), "four-byte UTF-8 is not Java's");
+        assert!(JavaStr::from_modified_utf8(&[0xc3]).is_none(), "cut sequence");
+        assert!(JavaStr::from_modified_utf8(&[0x80]).is_none(), "stray continuation");
     }
 }

@@ -22,10 +22,7 @@ impl Budget {
     /// The budget for decoding an input of `len` bytes.
     pub fn for_input(len: usize) -> Self {
         let allowed = (len as u64).saturating_mul(3).saturating_add(CONSTANT);
-        Budget {
-            allowed,
-            left: allowed,
-        }
+        Budget { allowed, left: allowed }
     }
 
     /// Charges `bytes` of one allocation.
@@ -36,9 +33,7 @@ impl Budget {
                 self.left = left;
                 Ok(())
             }
-            None => Err(at.error(Problem::OverBudget {
-                allowed: self.allowed,
-            })),
+            None => Err(at.error(Problem::OverBudget { allowed: self.allowed })),
         }
     }
 

@@ -45,24 +45,12 @@ impl Case {
 
     /// Unpacks an archive.
     pub fn unpack(archive: &Path) -> Self {
-        let name = archive
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .replace(".tar.zst", "");
+        let name = archive.file_name().expect("a name").to_string_lossy().replace(".tar.zst", "");
         let dir = tempfile::tempdir().expect("a directory");
-        let file = BufReader::new(
-            File::open(archive).unwrap_or_else(|e| panic!("{}: {e}", archive.display())),
-        );
+        let file = BufReader::new(File::open(archive).unwrap_or_else(|e| panic!("{}: {e}", archive.display())));
         let stream = ruzstd::decoding::StreamingDecoder::new(file).expect("zstd");
-        tar::Archive::new(stream)
-            .unpack(dir.path())
-            .expect("a tar archive");
-        Case {
-            name,
-            root: dir.path().to_path_buf(),
-            _dir: dir,
-        }
+        tar::Archive::new(stream).unpack(dir.path()).expect("a tar archive");
+        Case { name, root: dir.path().to_path_buf(), _dir: dir }
     }
 
     /// The tree of the case.
@@ -89,9 +77,7 @@ impl Case {
     /// The place here of a path or `file:` URI that Flink wrote.
     pub fn here(&self, path: &str) -> PathBuf {
         let path = path.strip_prefix("file:").unwrap_or(path);
-        let rest = path
-            .strip_prefix(FLINK_ROOT)
-            .unwrap_or_else(|| panic!("{path} is not below {FLINK_ROOT}"));
+        let rest = path.strip_prefix(FLINK_ROOT).unwrap_or_else(|| panic!("{path} is not below {FLINK_ROOT}"));
         self.root.join(rest.trim_start_matches('/'))
     }
 
@@ -111,10 +97,7 @@ impl Case {
 /// The binary, with nothing of the environment that changes what it does.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chkctl"));
-    command
-        .env_remove("FLINK_CONF_DIR")
-        .env_remove("NO_COLOR")
-        .env("COLUMNS", "120");
+    command.env_remove("FLINK_CONF_DIR").env_remove("NO_COLOR").env("COLUMNS", "120");
     command
 }
 
@@ -131,11 +114,7 @@ pub struct Run {
 impl Run {
     /// Runs a command to its end.
     pub fn of(mut command: Command) -> Self {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command.output().expect("the binary runs");
+        let Output { status, stdout, stderr } = command.output().expect("the binary runs");
         Run {
             stdout: String::from_utf8(stdout).expect("UTF-8 on stdout"),
             stderr: String::from_utf8(stderr).expect("UTF-8 on stderr"),
@@ -145,19 +124,12 @@ impl Run {
 
     /// Its output as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|e| panic!("{e}\n{}{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}\n{}{}", self.stdout, self.stderr))
     }
 }
 
 /// All `_metadata` files below a directory.
 pub fn metadata_files(root: &Path) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(root)
-        .sort_by_file_name()
-        .into_iter()
-        .map(|entry| entry.expect("an entry"));
-    files
-        .filter(|entry| entry.file_name() == "_metadata")
-        .map(|entry| entry.into_path())
-        .collect()
+    let files = walkdir::WalkDir::new(root).sort_by_file_name().into_iter().map(|entry| entry.expect("an entry"));
+    files.filter(|entry| entry.file_name() == "_metadata").map(|entry| entry.into_path()).collect()
 }

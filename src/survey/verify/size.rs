@@ -25,18 +25,10 @@ fn reader_of(reference: &Reference<'_>) -> Reader {
     };
     let name = name.to_str();
     match reference.state {
-        StateKind::DatabaseShared | StateKind::DatabasePrivate if name.ends_with(".sst") => {
-            Reader::Exact
-        }
-        StateKind::DatabaseShared | StateKind::DatabasePrivate if name == "CURRENT" => {
-            Reader::Exact
-        }
-        StateKind::DatabaseShared | StateKind::DatabasePrivate if name.starts_with("MANIFEST-") => {
-            Reader::Log
-        }
-        StateKind::DatabaseShared | StateKind::DatabasePrivate if name.starts_with("OPTIONS-") => {
-            Reader::Unused
-        }
+        StateKind::DatabaseShared | StateKind::DatabasePrivate if name.ends_with(".sst") => Reader::Exact,
+        StateKind::DatabaseShared | StateKind::DatabasePrivate if name == "CURRENT" => Reader::Exact,
+        StateKind::DatabaseShared | StateKind::DatabasePrivate if name.starts_with("MANIFEST-") => Reader::Log,
+        StateKind::DatabaseShared | StateKind::DatabasePrivate if name.starts_with("OPTIONS-") => Reader::Unused,
         _ => Reader::Stream,
     }
 }
@@ -53,17 +45,10 @@ pub(super) fn judge(
         Presence::Missing => {
             let missing = finding(Code::MissingFile, Severity::Error, "the file is not there");
             let expected = Some(reference.extent.end()).filter(|&size| size >= 0);
-            return Some(Finding {
-                expected_size: expected,
-                ..missing
-            });
+            return Some(Finding { expected_size: expected, ..missing });
         }
         Presence::NotAFile => {
-            return Some(finding(
-                Code::NotAFile,
-                Severity::Error,
-                "this is a directory or device, not a file",
-            ));
+            return Some(finding(Code::NotAFile, Severity::Error, "this is a directory or device, not a file"));
         }
         Presence::Unknown(error) => {
             let message = format!("the file could not be looked at: {}", error.message);
@@ -71,87 +56,44 @@ pub(super) fn judge(
         }
     };
     let sized = |code, severity, expected: i64, message: String| {
-        Some(Finding {
-            expected_size: Some(expected),
-            actual_size: Some(size),
-            ..finding(code, severity, &message)
-        })
+        Some(Finding { expected_size: Some(expected), actual_size: Some(size), ..finding(code, severity, &message) })
     };
     let actual = i64::try_from(size).unwrap_or(i64::MAX);
     let reader = reader_of(reference);
     match reference.extent {
-        Extent::Segment {
-            start,
-            size: length,
-        } => {
-            let end = start
-                .checked_add(length)
-                .filter(|_| start >= 0 && length >= 0);
+        Extent::Segment { start, size: length } => {
+            let end = start.checked_add(length).filter(|_| start >= 0 && length >= 0);
             let Some(end) = end else {
                 let message = format!("a segment of {length} bytes from {start}");
                 return sized(Code::SegmentOutsideFile, Severity::Error, length, message);
             };
             if actual < end {
                 let left = (actual - start).max(0);
-                let message = format!(
-                    "the segment {start} to {end} of a merged file ends behind the end of the file"
-                );
-                return sized(
-                    Code::SegmentOutsideFile,
-                    severity_of_cut(reader, left),
-                    end,
-                    message,
-                );
+                let message = format!("the segment {start} to {end} of a merged file ends behind the end of the file");
+                return sized(Code::SegmentOutsideFile, severity_of_cut(reader, left), end, message);
             }
-            offsets(reference, length).and_then(|message| {
-                sized(Code::OffsetOutsideStream, Severity::Error, length, message)
-            })
+            offsets(reference, length)
+                .and_then(|message| sized(Code::OffsetOutsideStream, Severity::Error, length, message))
         }
         Extent::Whole(-1) => None,
         Extent::Whole(_) if reference.state == StateKind::ForeignChanges || file.compressed => None,
         Extent::Whole(recorded) => {
             // The handle of a changelog file does not count the byte that says whether it is compressed.
-            let flag = if reference.state == StateKind::Changes {
-                1
-            } else {
-                0
-            };
+            let flag = if reference.state == StateKind::Changes { 1 } else { 0 };
             let expected = recorded.saturating_add(flag);
             match actual.cmp(&expected) {
                 Ordering::Equal => None,
                 Ordering::Less => {
-                    let message = format!(
-                        "the file is {} bytes shorter than its handle says",
-                        expected - actual
-                    );
-                    sized(
-                        Code::ShortFile,
-                        severity_of_cut(reader, actual),
-                        expected,
-                        message,
-                    )
+                    let message = format!("the file is {} bytes shorter than its handle says", expected - actual);
+                    sized(Code::ShortFile, severity_of_cut(reader, actual), expected, message)
                 }
                 Ordering::Greater => {
-                    let message = format!(
-                        "the file is {} bytes longer than its handle says",
-                        actual - expected
-                    );
-                    let severity = if reader == Reader::Exact {
-                        Severity::Error
-                    } else {
-                        Severity::Warning
-                    };
+                    let message = format!("the file is {} bytes longer than its handle says", actual - expected);
+                    let severity = if reader == Reader::Exact { Severity::Error } else { Severity::Warning };
                     sized(Code::LongFile, severity, expected, message)
                 }
             }
-            .or_else(|| {
-                sized(
-                    Code::OffsetOutsideStream,
-                    Severity::Error,
-                    recorded,
-                    offsets(reference, recorded)?,
-                )
-            })
+            .or_else(|| sized(Code::OffsetOutsideStream, Severity::Error, recorded, offsets(reference, recorded)?))
         }
     }
 }
@@ -168,7 +110,5 @@ fn severity_of_cut(reader: Reader, left: i64) -> Severity {
 /// Whether a key group or partition starts behind the end of a stream of `length` bytes.
 fn offsets(reference: &Reference<'_>, length: i64) -> Option<String> {
     let last = reference.last_offset.filter(|&last| last > length)?;
-    Some(format!(
-        "state starts at byte {last} of a stream of {length} bytes"
-    ))
+    Some(format!("state starts at byte {last} of a stream of {length} bytes"))
 }

@@ -1,7 +1,5 @@
 //! The versions of the format and what each of them has.
 
-use crate::wire::EncodeError;
-
 /// A version of the `_metadata` format that chkctl reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
@@ -21,20 +19,11 @@ pub enum Version {
 
 impl Version {
     /// All of them, oldest first.
-    pub const ALL: [Version; 6] = [
-        Version::V2,
-        Version::V3,
-        Version::V4,
-        Version::V5,
-        Version::V6,
-        Version::V7,
-    ];
+    pub const ALL: [Version; 6] = [Version::V2, Version::V3, Version::V4, Version::V5, Version::V6, Version::V7];
 
     /// The version with this number in the file.
     pub fn from_number(number: i32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|version| version.number() == number)
+        Self::ALL.into_iter().find(|version| version.number() == number)
     }
 
     /// The number in the file.
@@ -62,12 +51,12 @@ impl Version {
     }
 
     /// Whether operators have the unused "chain length", and subtasks two unused fields.
-    pub(super) fn has_legacy_fields(self) -> bool {
+    pub(crate) fn has_legacy_fields(self) -> bool {
         self == Version::V2
     }
 
     /// Whether operators have coordinator state, subtasks may have finished, and channel state follows.
-    pub(super) fn has_coordinators_and_channels(self) -> bool {
+    pub(crate) fn has_coordinators_and_channels(self) -> bool {
         self >= Version::V3
     }
 
@@ -82,51 +71,13 @@ impl Version {
     }
 
     /// Whether a type byte stands before each channel state handle, and handles may be merged.
-    pub(super) fn has_typed_channels(self) -> bool {
+    pub(crate) fn has_typed_channels(self) -> bool {
         self >= Version::V6
     }
 
     /// Whether subtasks end with a reference checkpoint id.
     pub fn has_references(self) -> bool {
         self >= Version::V7
-    }
-
-    pub(super) fn lacks(self, what: &'static str) -> EncodeError {
-        EncodeError::NotInVersion {
-            version: self.number().unsigned_abs(),
-            what,
-        }
-    }
-}
-
-/// A version with the variant of it that a file is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dialect {
-    pub version: Version,
-    pub variant: Variant,
-}
-
-/// Releases of Flink that wrote parts of version 3 in a layout of their own, without saying so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Variant {
-    /// What all others write.
-    Usual,
-    /// Flink 1.11: channel state handles have no subtask index.
-    Flink111,
-    /// Flink 1.14: changelog handles (tags 8, 9 and 10) have no sizes and ids.
-    Flink114,
-}
-
-impl Dialect {
-    /// The dialects that a file of this version may be written in, the usual one first.
-    pub(super) fn of(version: Version) -> impl Iterator<Item = Self> {
-        let variants: &[Variant] = match version {
-            Version::V3 => &[Variant::Usual, Variant::Flink111, Variant::Flink114],
-            _ => &[Variant::Usual],
-        };
-        variants
-            .iter()
-            .map(move |&variant| Dialect { version, variant })
     }
 }
 
