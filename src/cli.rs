@@ -17,6 +17,7 @@ use crate::survey::resolve::{PathMap, PathMaps, absolute};
 use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
 use bar::Bar;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use settings::ConfigFile;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +57,9 @@ pub struct Globals {
     /// Read references below FROM at TO: for trees that were copied or mounted elsewhere. May be given again.
     #[arg(long, global = true, value_name = "FROM=TO")]
     map: Vec<PathMap>,
+    /// Read roots and maps from this TOML file (`roots = ["…"]`, `map = ["FROM=TO"]`).
+    #[arg(long, global = true, value_name = "FILE", env = "CHKCTL_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
     /// Take roots from the configuration of Flink in this directory when none are given.
     #[arg(long, global = true, value_name = "DIR", env = "FLINK_CONF_DIR", hide_env_values = true)]
     flink_conf: Option<PathBuf>,
@@ -117,7 +121,10 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let mut session = Session::new(cli.globals);
+    let mut session = match Session::new(cli.globals) {
+        Ok(session) => session,
+        Err(error) => return ExitCode::from(report(&error) as u8),
+    };
     let result = match cli.command {
         Command::List(args) => list::run(&mut session, &args),
         Command::Latest(args) => latest::run(&mut session, &args),
@@ -148,17 +155,27 @@ struct Session {
     storage: LocalStorage,
     out: io::BufWriter<io::Stdout>,
     colour: bool,
+    /// Roots of the configuration file.
+    roots: Vec<String>,
 }
 
 impl Session {
-    fn new(globals: Globals) -> Self {
+    fn new(mut globals: Globals) -> anyhow::Result<Self> {
+        let config = globals.config.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
+        globals.map.extend(config.maps()?);
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = match globals.color {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Session { globals, storage: LocalStorage, out: io::BufWriter::new(io::stdout()), colour }
+        Ok(Session {
+            globals,
+            storage: LocalStorage,
+            out: io::BufWriter::new(io::stdout()),
+            colour,
+            roots: config.roots,
+        })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -199,13 +216,17 @@ impl Session {
         Judge { inventory, maps: self.maps(), progress, neighbours, keep_files }
     }
 
-    /// The places to look at: those given, or the roots of Flink's configuration.
+    /// The places to look at: those given, or the roots of the configuration file, or those of Flink's.
     fn roots(&self, given: &[String]) -> anyhow::Result<Vec<Location>> {
-        if !given.is_empty() {
-            return given.iter().map(|text| self.place(text)).collect();
+        let named = if given.is_empty() { &self.roots } else { given };
+        if !named.is_empty() {
+            return named.iter().map(|text| self.place(text)).collect();
         }
         let Some(dir) = &self.globals.flink_conf else {
-            return Err(failure(Exit::Usage, "no ROOT given, and no --flink-conf or FLINK_CONF_DIR to take one from"));
+            return Err(failure(
+                Exit::Usage,
+                "no ROOT given, and no --config, --flink-conf or FLINK_CONF_DIR to take one from",
+            ));
         };
         let roots = settings::roots(dir)?;
         if roots.is_empty() {

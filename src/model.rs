@@ -86,7 +86,9 @@ pub enum Subtasks<'a> {
 pub struct Subtask<'a> {
     /// Its index, from 0.
     pub index: i32,
-    /// Its state; `None` if it had finished (`FinishedOperatorSubtaskState`).
+    /// Whether it had finished (`FinishedOperatorSubtaskState`); then it has no state.
+    pub finished: bool,
+    /// Its state; `None` where it has none. Most subtasks of a large job have none, and take no room for it.
     pub state: Option<Box<SubtaskState<'a>>>,
 }
 

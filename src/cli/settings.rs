@@ -1,14 +1,44 @@
-//! Roots from Flink's own configuration.
+//! Roots and maps from a configuration file, and roots from Flink's own configuration.
 //!
-//! A directory with `flink-conf.yaml` is read as Flink up to 1.20 reads it (a line is `key: value`); otherwise
+//! chkctl's own file is TOML: `roots = ["/checkpoints"]` and `map = ["FROM=TO"]`. Of Flink's,
+//!
+//! a directory with `flink-conf.yaml` is read as Flink up to 1.20 reads it (a line is `key: value`); otherwise
 //! `config.yaml` is real YAML, keys nested or with dots. Where both are there, Flink takes `flink-conf.yaml`
 //! (`GlobalConfiguration.loadConfiguration`).
 
 use super::{Exit, failure};
+use crate::survey::resolve::PathMap;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use yaml_rust2::{Yaml, YamlLoader};
+
+/// The content of `--config FILE`. A name that is not known is an error: it may be a typing mistake.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    /// Where to look when no ROOT is given.
+    #[serde(default)]
+    pub roots: Vec<String>,
+    /// Maps as `--map` takes them, which come before these.
+    #[serde(default)]
+    map: Vec<String>,
+}
+
+impl ConfigFile {
+    /// Reads the file.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let refuse = |error: String| failure(Exit::Usage, format!("{}: {error}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+        toml::from_str(&text).map_err(|error| refuse(error.to_string()))
+    }
+
+    /// Its maps.
+    pub(super) fn maps(&self) -> anyhow::Result<Vec<PathMap>> {
+        self.map.iter().map(|text| text.parse().map_err(|error: String| failure(Exit::Usage, error))).collect()
+    }
+}
 
 /// Every spelling of the directories for checkpoints and savepoints, newest first.
 const CHECKPOINT_KEYS: &[&str] =
@@ -76,6 +106,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join(name), text).expect("a file");
         roots(dir.path()).expect("roots")
+    }
+
+    #[test]
+    fn the_configuration_file_gives_roots_and_maps_and_refuses_what_it_does_not_know() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("chkctl.toml");
+        fs::write(&file, "roots = [\"/ck\"]\nmap = [\"hdfs://nn/ck=/mnt\"]\n").expect("a file");
+        let config = ConfigFile::read(&file).expect("a configuration");
+        assert_eq!((config.roots.len(), config.maps().expect("maps").len()), (1, 1));
+        fs::write(&file, "rots = []").expect("a file");
+        assert!(ConfigFile::read(&file).is_err());
     }
 
     #[test]

@@ -186,27 +186,32 @@ fn read_subtask<'a>(
         return Err(reader.invalid_at(at, what));
     }
     if finished {
-        return Ok(Subtask { index, state: None });
+        return Ok(Subtask { index, finished, state: None });
     }
     let state = read_subtask_state(reader, budget, dialect).map_err(|mut error| {
         error.section = format!("subtask {index}, {}", error.section);
         error
     })?;
-    Ok(Subtask { index, state: Some(budget.boxed(reader, state)?) })
+    let state = if state == SubtaskState::default() { None } else { Some(budget.boxed(reader, state)?) };
+    Ok(Subtask { index, finished, state })
 }
 
 fn write_subtask(out: &mut Writer, version: Version, subtask: &Subtask<'_>) -> Result<(), EncodeError> {
-    match &subtask.state {
-        Some(state) => {
-            out.i32(subtask.index);
-            write_subtask_state(out, version, state)
-        }
-        None if version.has_coordinators_and_channels() => {
-            out.i32(!subtask.index);
-            Ok(())
-        }
-        None => Err(lacks(version, "a finished subtask")),
+    if !subtask.finished {
+        out.i32(subtask.index);
+        return match &subtask.state {
+            Some(state) => write_subtask_state(out, version, state),
+            None => write_subtask_state(out, version, &SubtaskState::default()),
+        };
     }
+    if !version.has_coordinators_and_channels() {
+        return Err(lacks(version, "a finished subtask"));
+    }
+    if subtask.state.is_some() {
+        return Err(lacks(version, "state of a finished subtask"));
+    }
+    out.i32(!subtask.index);
+    Ok(())
 }
 
 /// `MetadataV2V3SerializerBase.deserializeSubtaskState`, and what versions 2, 3 and 7 put around it.

@@ -67,7 +67,7 @@ fn subtasks(operator: &OperatorState<'_>) -> String {
     if operator.is_fully_finished() {
         return "all finished".to_owned();
     }
-    match operator.subtasks().iter().filter(|subtask| subtask.state.is_none()).count() {
+    match operator.subtasks().iter().filter(|subtask| subtask.finished).count() {
         0 => operator.subtasks().len().to_string(),
         finished => format!("{} ({finished} finished)", operator.subtasks().len()),
     }

@@ -123,7 +123,7 @@ impl Serialize for View<'_, &Subtask<'_>> {
         let state = subtask.state.as_deref().unwrap_or(&empty);
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("index", &subtask.index)?;
-        map.serialize_entry("finished", &subtask.state.is_none())?;
+        map.serialize_entry("finished", &subtask.finished)?;
         map.serialize_entry("state_size", &subtask.state_size())?;
         map.serialize_entry("checkpointed_size", &subtask.checkpointed_size())?;
         map.serialize_entry("managed_operator_state", &Views(inspection, state.managed_operator.handle.as_deref()))?;

@@ -16,6 +16,8 @@ pub struct LocalStorage;
 /// From this many names on a directory is listed instead of asked for each. A local stat takes a microsecond or two,
 /// so below it the choice does not matter, and a huge directory is not read for a few files.
 const LIST_FROM: usize = 256;
+/// A file of at least this many bytes is read by several threads: most of the time goes into the memory for it.
+const READ_IN_PARTS: usize = 16 << 20;
 /// Names that one thread takes at least.
 const PER_THREAD: usize = 2_000;
 
@@ -79,10 +81,9 @@ impl Storage for LocalStorage {
             let message = format!("{} bytes, more than the {limit} that are read", stat.size);
             return Err(StorageError::new(StorageErrorKind::TooLarge, file, message));
         }
-        let mut content = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0));
-        let opened = File::open(path).and_then(|f| f.take(limit).read_to_end(&mut content));
-        opened.map_err(|e| failed(file, &e))?;
-        Ok(content)
+        let size = usize::try_from(stat.size).unwrap_or(0);
+        let content = if size >= READ_IN_PARTS { read_in_parts(&path, size) } else { read_whole(&path, size, limit) };
+        content.map_err(|e| failed(file, &e))
     }
 
     fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
@@ -117,6 +118,30 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
     let scheme = place.scheme().unwrap_or("file");
     let message = format!("this build of chkctl does not read {scheme}: locations; --map reads a local copy instead");
     Err(StorageError::new(StorageErrorKind::Unsupported, place, message))
+}
+
+fn read_whole(path: &Path, size: usize, limit: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::with_capacity(size);
+    File::open(path)?.take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Reads `size` bytes, each thread a part of them. A file that became shorter meanwhile is an error.
+fn read_in_parts(path: &Path, size: usize) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; size];
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+    let share = size.div_ceil(threads);
+    thread::scope(|scope| {
+        let read_part = |(index, part): (usize, &mut [u8])| {
+            let mut file = File::open(path)?;
+            file.seek(io::SeekFrom::Start((index * share) as u64))?;
+            file.read_exact(part)
+        };
+        let parts: Vec<_> =
+            content.chunks_mut(share).enumerate().map(|part| scope.spawn(move || read_part(part))).collect();
+        parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    Ok(content)
 }
 
 /// The entry of each name, by one listing.

@@ -171,7 +171,7 @@ pub const CODES: &[CodeEntry] = &[
     },
     CodeEntry {
         code: Code::UnreadableMetadata,
-        meaning: "The _metadata could not be read.",
+        meaning: "The _metadata could not be read, or is beyond the limits of chkctl (nesting, memory).",
         consequence: "Nothing is known: unknown.",
     },
     CodeEntry {

@@ -15,6 +15,7 @@ use super::{Progress, catalog, key_groups};
 use crate::format::{self, FormatError, properties};
 use crate::model::{Location, Metadata};
 use crate::storage::Presence;
+use crate::wire::Problem;
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -418,6 +419,10 @@ fn unreadable_metadata(snapshot: &SnapshotDir, why: &str) -> Finding {
 
 fn undecodable(snapshot: &SnapshotDir, error: &FormatError) -> Finding {
     let (code, severity) = match error {
+        // A limit of ours, not of Flink's.
+        FormatError::Damaged(error) if matches!(error.problem, Problem::OverBudget { .. } | Problem::TooDeep(_)) => {
+            (Code::UnreadableMetadata, Severity::Unknown)
+        }
         FormatError::Damaged(_) | FormatError::NotMetadata { .. } | FormatError::NoSuchVersion(_) => {
             (Code::DamagedMetadata, Severity::Error)
         }

@@ -14,8 +14,8 @@ pub struct Budget {
     left: u64,
 }
 
-/// What an allocator may add to one allocation, generously.
-const PER_ALLOCATION: u64 = 32;
+/// What an allocator adds to one allocation.
+const PER_ALLOCATION: u64 = 16;
 const CONSTANT: u64 = 7 << 20;
 
 impl Budget {
