@@ -11,6 +11,7 @@ pub mod finding;
 pub mod inventory;
 pub mod key_groups;
 pub mod references;
+pub mod report;
 pub mod resolve;
 pub mod sharing;
 pub mod stock;
@@ -18,8 +19,9 @@ pub mod verify;
 
 pub use catalog::{Catalog, SnapshotDir};
 pub use finding::{Code, Finding, Severity, Verdict};
+pub use report::SnapshotReport;
 pub use resolve::PathMap;
-pub use verify::{Judge, SnapshotReport};
+pub use verify::Judge;
 
 /// Hears how far a survey has come; the command line draws a bar from it.
 pub trait Progress: Sync {

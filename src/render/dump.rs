@@ -4,7 +4,7 @@ use super::report::{plain_table, table_text};
 use super::{Bytes, Escaped, bytes_of, time};
 use crate::format::properties;
 use crate::model::{Metadata, OperatorState};
-use crate::survey::verify::SnapshotReport;
+use crate::survey::report::SnapshotReport;
 use comfy_table::{Cell, CellAlignment};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

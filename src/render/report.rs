@@ -2,8 +2,8 @@
 
 use super::{Bytes, Escaped, bytes_of, json_time, time};
 use crate::survey::finding::{Finding, Severity, Verdict};
+use crate::survey::report::{FileCounts, Kind, SnapshotReport};
 use crate::survey::sharing::Share;
-use crate::survey::verify::{FileCounts, Kind, SnapshotReport};
 use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
 use std::fmt::Write as _;

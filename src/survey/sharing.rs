@@ -1,6 +1,6 @@
 //! Who shares files with whom: what a snapshot would free if it alone went, and which jobs it depends on.
 
-use super::verify::SnapshotReport;
+use super::report::SnapshotReport;
 use crate::model::Location;
 use foldhash::{HashMap, HashMapExt as _};
 
