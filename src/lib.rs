@@ -10,7 +10,7 @@
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod cli;

@@ -6,6 +6,7 @@
 
 pub mod handle;
 pub mod key_group;
+pub mod local_files;
 pub mod location;
 pub mod operator_id;
 mod size;
@@ -15,6 +16,7 @@ pub use handle::{
     ChannelHandle, ChannelInfo, ChannelSide, DistributionMode, KeyedHandle, OperatorHandle, StateScope, StreamHandle,
 };
 pub use key_group::KeyGroupRange;
+pub use local_files::LocalFiles;
 pub use location::Location;
 pub use operator_id::OperatorId;
 pub use version::Version;

@@ -7,7 +7,7 @@ use crate::model::handle::{
     Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChangesInMemory, Incremental, IncrementalExtra, KeyGroups,
     KeyGroupsKind, LocalFile, StateChange,
 };
-use crate::model::{KeyGroupRange, KeyedHandle};
+use crate::model::{KeyGroupRange, KeyedHandle, LocalFiles};
 use crate::wire::{Budget, Decoded, EncodeError, Problem, Reader, Writer};
 use std::borrow::Cow;
 
@@ -199,20 +199,24 @@ fn write_incremental(out: &mut Writer, handle: &Incremental<'_>) -> Result<(), E
 }
 
 /// `MetadataV2V3SerializerBase.deserializeHandleAndLocalPathList`, a map until Flink 1.17.
-fn read_local_files<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<Vec<LocalFile<'a>>> {
+fn read_local_files<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<LocalFiles<'a>> {
     // A name and a handle.
     let count = reader.count("the number of files", 3)?;
-    let mut files = budget.vec(reader, count)?;
-    for _ in 0..count {
-        let local_path = reader.utf()?;
-        files.push(LocalFile { local_path, stream: stream::required(reader, budget, 0)? });
-    }
-    Ok(files)
+    LocalFiles::read(reader, budget, count, read_local_file)
 }
 
-fn write_local_files(out: &mut Writer, files: &[LocalFile<'_>]) -> Result<(), EncodeError> {
+fn read_local_file<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<LocalFile<'a>> {
+    let local_path = reader.utf()?;
+    Ok(LocalFile { local_path, stream: stream::required(reader, budget, 0)? })
+}
+
+fn write_local_files(out: &mut Writer, files: &LocalFiles<'_>) -> Result<(), EncodeError> {
     out.count("files", files.len())?;
-    for file in files {
+    if let Some(bytes) = files.encoded() {
+        out.raw(bytes);
+        return Ok(());
+    }
+    for file in files.iter() {
         out.utf(&file.local_path)?;
         stream::write(out, Some(&file.stream))?;
     }

@@ -1,6 +1,6 @@
 //! The kinds of state handle: where a piece of state is and how it is divided.
 
-use super::KeyGroupRange;
+use super::{KeyGroupRange, LocalFiles};
 use crate::wire::JavaStr;
 use std::borrow::Cow;
 
@@ -180,9 +180,9 @@ pub struct Incremental<'a> {
     /// The stream with the description of the states.
     pub meta: StreamHandle<'a>,
     /// Files that several checkpoints may use (`*.sst`).
-    pub shared: Vec<LocalFile<'a>>,
+    pub shared: LocalFiles<'a>,
     /// Files of this checkpoint alone (`CURRENT`, `MANIFEST-…`, `OPTIONS-…`).
-    pub private: Vec<LocalFile<'a>>,
+    pub private: LocalFiles<'a>,
     /// Fields that tag 11 adds to tag 5.
     pub extra: Option<IncrementalExtra<'a>>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Sums wrap as Java's do: a hostile file may hold any numbers.
 
-use super::handle::{Changelog, ChangesInMemory, Incremental, LocalFile};
+use super::handle::{Changelog, ChangesInMemory, Incremental};
 use super::{ChannelHandle, KeyedHandle, Metadata, OperatorHandle, OperatorState, StreamHandle, Subtask};
 
 fn sum(parts: impl Iterator<Item = i64>) -> i64 {
@@ -36,13 +36,9 @@ impl ChannelHandle<'_> {
     }
 }
 
-fn files(list: &[LocalFile<'_>]) -> i64 {
-    sum(list.iter().map(|file| file.stream.state_size()))
-}
-
 impl Incremental<'_> {
     fn state_size(&self) -> i64 {
-        sum([self.meta.state_size(), files(&self.shared), files(&self.private)].into_iter())
+        sum([self.meta.state_size(), self.shared.state_size(), self.private.state_size()].into_iter())
     }
 }
 

@@ -213,12 +213,12 @@ impl Inspection<'_> {
         map.serialize_entry("state_handle_id", &handle.extra.as_ref().map(|extra| &extra.state_handle_id))?;
         map.serialize_entry("meta", &View(self, &handle.meta))?;
         for (name, files) in [("shared", &handle.shared), ("private", &handle.private)] {
-            let mut files: Vec<&LocalFile<'_>> = files.iter().collect();
+            let mut files: Vec<LocalFile<'_>> = files.iter().collect();
             // A map without an order in the releases that wrote these versions.
             if self.metadata.version <= format::Version::V3 {
                 files.sort_by(|a, b| a.local_path.cmp(&b.local_path));
             }
-            map.serialize_entry(name, &Views(self, files.iter().copied()))?;
+            map.serialize_entry(name, &Views(self, &files))?;
         }
         Ok(())
     }

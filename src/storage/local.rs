@@ -1,5 +1,7 @@
 //! The local file system.
 
+mod large;
+
 use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
 use crate::model::Location;
 use foldhash::{HashMap, HashMapExt as _};
@@ -16,8 +18,6 @@ pub struct LocalStorage;
 /// From this many names on a directory is listed instead of asked for each. A local stat takes a microsecond or two,
 /// so below it the choice does not matter, and a huge directory is not read for a few files.
 const LIST_FROM: usize = 256;
-/// A file of at least this many bytes is read by several threads: most of the time goes into the memory for it.
-const READ_IN_PARTS: usize = 16 << 20;
 /// Names that one thread takes at least.
 const PER_THREAD: usize = 2_000;
 
@@ -82,7 +82,7 @@ impl Storage for LocalStorage {
             return Err(StorageError::new(StorageErrorKind::TooLarge, file, message));
         }
         let size = usize::try_from(stat.size).unwrap_or(0);
-        let content = if size >= READ_IN_PARTS { read_in_parts(&path, size) } else { read_whole(&path, size, limit) };
+        let content = if size >= large::FROM { large::read(&path, size) } else { read_whole(&path, size, limit) };
         content.map_err(|e| failed(file, &e))
     }
 
@@ -123,24 +123,6 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
 fn read_whole(path: &Path, size: usize, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(size);
     File::open(path)?.take(limit).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-/// Reads `size` bytes, each thread a part of them. A file that became shorter meanwhile is an error.
-fn read_in_parts(path: &Path, size: usize) -> io::Result<Vec<u8>> {
-    let mut content = vec![0; size];
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
-    let share = size.div_ceil(threads);
-    thread::scope(|scope| {
-        let read_part = |(index, part): (usize, &mut [u8])| {
-            let mut file = File::open(path)?;
-            file.seek(io::SeekFrom::Start((index * share) as u64))?;
-            file.read_exact(part)
-        };
-        let parts: Vec<_> =
-            content.chunks_mut(share).enumerate().map(|part| scope.spawn(move || read_part(part))).collect();
-        parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })?;
     Ok(content)
 }
 

@@ -1,18 +1,20 @@
 //! Every file that a `_metadata` refers to, with its owner and what Flink wants of it.
 
-use crate::model::handle::{Changelog, Incremental, LocalFile};
-use crate::model::{ChannelHandle, ChannelSide, KeyGroupRange, KeyedHandle, Metadata, OperatorHandle, StreamHandle};
+use crate::model::handle::{Changelog, Incremental};
+use crate::model::{
+    ChannelHandle, ChannelSide, KeyGroupRange, KeyedHandle, LocalFiles, Metadata, OperatorHandle, StreamHandle,
+};
 use crate::wire::JavaStr;
 
 /// One handle that names a file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Reference<'m> {
     /// Whose state it is.
     pub owner: Owner,
     /// What state it is.
     pub state: StateKind,
     /// The name of the file in its embedded database, where it is one of those.
-    pub local_path: Option<&'m JavaStr<'m>>,
+    pub local_path: Option<JavaStr<'m>>,
     /// Where the file is.
     pub place: Place<'m>,
     /// Which part of the file counts.
@@ -33,12 +35,12 @@ pub struct Owner {
 }
 
 /// Where the file of a reference is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Place<'m> {
     /// At a path of its own.
-    Absolute(&'m JavaStr<'m>),
+    Absolute(JavaStr<'m>),
     /// In the exclusive directory of the snapshot.
-    Relative(&'m JavaStr<'m>),
+    Relative(JavaStr<'m>),
 }
 
 /// Which part of a file a reference means.
@@ -123,7 +125,7 @@ impl StateKind {
 impl Reference<'_> {
     /// What state it is, in words.
     pub fn describe(&self) -> String {
-        match self.local_path {
+        match &self.local_path {
             Some(name) => format!("{} {name}", self.state.words()),
             None => self.state.words().to_owned(),
         }
@@ -131,13 +133,13 @@ impl Reference<'_> {
 }
 
 /// Calls `each` for every reference to a file, in the order of the `_metadata`.
-pub fn walk<'m>(metadata: &'m Metadata<'m>, mut each: impl FnMut(Reference<'m>)) {
+pub fn walk<'m>(metadata: &Metadata<'m>, mut each: impl FnMut(Reference<'m>)) {
     walk_streams(metadata, |part, stream| {
         let (place, extent) = match stream {
-            StreamHandle::File { size, path } => (Place::Absolute(path), Extent::Whole(*size)),
-            StreamHandle::Relative { size, path } => (Place::Relative(path), Extent::Whole(*size)),
+            StreamHandle::File { size, path } => (Place::Absolute(path.clone()), Extent::Whole(*size)),
+            StreamHandle::Relative { size, path } => (Place::Relative(path.clone()), Extent::Whole(*size)),
             StreamHandle::Segment(segment) => {
-                (Place::Absolute(&segment.path), Extent::Segment { start: segment.start, size: segment.size })
+                (Place::Absolute(segment.path.clone()), Extent::Segment { start: segment.start, size: segment.size })
             }
             StreamHandle::Bytes(_) | StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => {
                 return;
@@ -149,20 +151,20 @@ pub fn walk<'m>(metadata: &'m Metadata<'m>, mut each: impl FnMut(Reference<'m>))
 }
 
 /// What a stream is a part of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Part<'m> {
     /// Whose state it is.
     pub owner: Owner,
     /// What state it is.
     pub state: StateKind,
     /// The name of the file in its embedded database, where it is one of those.
-    pub local_path: Option<&'m JavaStr<'m>>,
+    pub local_path: Option<JavaStr<'m>>,
     /// The largest offset in the stream that the handle names, where it names any.
     pub last_offset: Option<i64>,
 }
 
 /// Calls `each` for every stream, in line or in a file, in the order of the `_metadata`.
-pub fn walk_streams<'m>(metadata: &'m Metadata<'m>, mut each: impl FnMut(Part<'m>, &'m StreamHandle<'m>)) {
+pub fn walk_streams<'m>(metadata: &Metadata<'m>, mut each: impl FnMut(Part<'m>, &StreamHandle<'m>)) {
     for (index, operator) in metadata.operators.iter().enumerate() {
         let mut walker = Walker { owner: Owner { operator: index, subtask: 0, key_groups: None }, each: &mut each };
         if let Some(stream) = &operator.coordinator {
@@ -187,12 +189,12 @@ struct Walker<'w, F> {
     each: &'w mut F,
 }
 
-impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
+impl<'m, F: FnMut(Part<'m>, &StreamHandle<'m>)> Walker<'_, F> {
     fn stream(
         &mut self,
         state: StateKind,
-        local_path: Option<&'m JavaStr<'m>>,
-        stream: &'m StreamHandle<'m>,
+        local_path: Option<JavaStr<'m>>,
+        stream: &StreamHandle<'m>,
         last_offset: Option<i64>,
     ) {
         if let StreamHandle::KeyGroups(groups) = stream {
@@ -201,13 +203,13 @@ impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
         (self.each)(Part { owner: self.owner, state, local_path, last_offset }, stream);
     }
 
-    fn operator(&mut self, raw: bool, handle: &'m OperatorHandle<'m>) {
+    fn operator(&mut self, raw: bool, handle: &OperatorHandle<'m>) {
         let state = if raw { StateKind::RawOperator } else { StateKind::ManagedOperator };
         let last = handle.states.iter().flat_map(|state| &state.offsets).copied().max();
         self.stream(state, None, &handle.stream, last);
     }
 
-    fn keyed(&mut self, raw: bool, handle: &'m KeyedHandle<'m>) {
+    fn keyed(&mut self, raw: bool, handle: &KeyedHandle<'m>) {
         self.owner.key_groups = Some(handle.range());
         let state = if raw { StateKind::RawKeyed } else { StateKind::ManagedKeyed };
         match handle {
@@ -225,22 +227,22 @@ impl<'m, F: FnMut(Part<'m>, &'m StreamHandle<'m>)> Walker<'_, F> {
         }
     }
 
-    fn incremental(&mut self, handle: &'m Incremental<'m>) {
+    fn incremental(&mut self, handle: &Incremental<'m>) {
         self.stream(StateKind::DatabaseMeta, None, &handle.meta, None);
-        let mut files = |state, list: &'m [LocalFile<'m>]| {
-            list.iter().for_each(|file| self.stream(state, Some(&file.local_path), &file.stream, None));
+        let mut files = |state, list: &LocalFiles<'m>| {
+            list.iter().for_each(|file| self.stream(state, Some(file.local_path), &file.stream, None));
         };
         files(StateKind::DatabaseShared, &handle.shared);
         files(StateKind::DatabasePrivate, &handle.private);
     }
 
-    fn changelog(&mut self, raw: bool, handle: &'m Changelog<'m>) {
+    fn changelog(&mut self, raw: bool, handle: &Changelog<'m>) {
         for part in handle.materialized.iter().chain(&handle.non_materialized).flatten() {
             self.keyed(raw, part);
         }
     }
 
-    fn channel(&mut self, handle: &'m ChannelHandle<'m>) {
+    fn channel(&mut self, handle: &ChannelHandle<'m>) {
         let state = match handle.side {
             ChannelSide::Input => StateKind::InputChannel,
             ChannelSide::Result => StateKind::ResultSubpartition,

@@ -134,7 +134,7 @@ impl<'s> Judge<'s> {
         let mut known: HashMap<FilePlace<'m>, usize> = HashMap::with_capacity(count);
         let mut list = Vec::with_capacity(count);
         let mut invalid = Vec::new();
-        references::walk(metadata, |reference| match resolver.resolve(reference.place) {
+        references::walk(metadata, |reference| match resolver.resolve(&reference.place) {
             Ok(place) => {
                 let next = files.len();
                 let file = *known.entry(place).or_insert_with_key(|place| {
@@ -203,7 +203,7 @@ impl<'s> Judge<'s> {
         report: &mut SnapshotReport,
     ) {
         for (reference, why) in &references.invalid {
-            let place = match reference.place {
+            let place = match &reference.place {
                 Place::Absolute(path) | Place::Relative(path) => path,
             };
             let finding = Finding::new(Code::InvalidPath, Severity::Error, place, why.clone());

@@ -38,6 +38,15 @@ impl<'a> JavaStr<'a> {
         }
     }
 
+    /// The bytes for as long as the input lives, where they are still in it.
+    #[inline]
+    pub fn borrowed(&self) -> Option<&'a [u8]> {
+        match &self.0 {
+            Cow::Borrowed(bytes) => Some(bytes),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// A copy that does not borrow the input.
     pub fn into_owned(self) -> JavaStr<'static> {
         JavaStr(Cow::Owned(self.0.into_owned()))

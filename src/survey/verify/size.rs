@@ -20,7 +20,7 @@ enum Reader {
 }
 
 fn reader_of(reference: &Reference<'_>) -> Reader {
-    let Some(name) = reference.local_path else {
+    let Some(name) = &reference.local_path else {
         return Reader::Stream;
     };
     let name = name.to_str();

@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut resolver = Resolver::new(Location::new(Some("file"), None, "/ck/chk-1"));
     references::walk(&metadata, |reference| {
-        if let Ok(file) = resolver.resolve(reference.place) {
+        if let Ok(file) = resolver.resolve(&reference.place) {
             let _ = resolver.location(&file).to_string();
         }
     });
