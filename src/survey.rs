@@ -6,10 +6,12 @@
 //! [`sharing`] list the files and who uses them.
 
 pub mod catalog;
+pub mod databases;
 pub mod elsewhere;
 pub mod finding;
 pub mod inventory;
 pub mod key_groups;
+pub mod offsets;
 pub mod references;
 pub mod report;
 pub mod resolve;

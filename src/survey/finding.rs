@@ -1,6 +1,7 @@
 //! Findings: what was seen, how bad it is, whom it hits, and what helps.
 
-use crate::model::{KeyGroupRange, OperatorId};
+use crate::model::{KeyGroupRange, OperatorId, OperatorState};
+use crate::wire::JavaStr;
 use serde::Serialize;
 use std::fmt;
 
@@ -71,6 +72,8 @@ pub enum Code {
     InvalidPath,
     /// A key group or partition starts behind the end of its stream.
     OffsetOutsideStream,
+    /// The files of an embedded database do not make a database.
+    IncompleteDatabase,
     /// A relative handle that Flink wrote against the wrong directory (FLINK-39964).
     WrongAnchor,
     /// Nothing is where the handles point, and all of it is where the tree stands now.
@@ -147,8 +150,15 @@ pub const CODES: &[CodeEntry] = &[
     },
     CodeEntry {
         code: Code::OffsetOutsideStream,
-        meaning: "A key group or a partition of operator state starts behind the end of its stream.",
-        consequence: "Flink's restore runs into the end of the file: broken.",
+        meaning: "A key group, a partition of operator state or an in-flight buffer starts where its stream cannot have it: \
+                  behind the end, before the start, or out of order.",
+        consequence: "Flink's restore reads in the wrong place and fails: broken.",
+    },
+    CodeEntry {
+        code: Code::IncompleteDatabase,
+        meaning: "The files of an embedded database do not make a database: CURRENT or MANIFEST is not among them, a \
+                  name stands twice, or an SST file has no number.",
+        consequence: "RocksDB does not open it: broken.",
     },
     CodeEntry {
         code: Code::WrongAnchor,
@@ -281,6 +291,18 @@ impl Finding {
             actual_size: None,
             message: message.into(),
             hint: None,
+        }
+    }
+
+    /// The same with its owner.
+    pub(super) fn of_subtask(self, operator: &OperatorState<'_>, subtask: i32) -> Self {
+        let text = |text: &JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
+        Finding {
+            operator_id: Some(operator.id),
+            operator_name: text(&operator.name),
+            operator_uid: text(&operator.uid),
+            subtask: Some(subtask),
+            ..self
         }
     }
 

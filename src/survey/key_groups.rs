@@ -46,16 +46,13 @@ fn covers(range: KeyGroupRange, own: KeyGroupRange) -> bool {
 }
 
 fn finding(operator: &OperatorState<'_>, code: Code, subtask: i32, groups: KeyGroupRange, message: String) -> Finding {
-    let text = |text: &crate::wire::JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
-    Finding {
+    let finding = Finding {
         path: None,
-        operator_id: Some(operator.id),
-        operator_name: text(&operator.name),
-        operator_uid: text(&operator.uid),
-        subtask: Some(subtask),
         key_groups: Some(groups),
         state: Some("managed keyed state".to_owned()),
         ..Finding::new(code, Severity::Warning, "", message)
-    }
-    .hint("Flink would start; the _metadata was changed or damaged after Flink wrote it")
+    };
+    finding
+        .of_subtask(operator, subtask)
+        .hint("Flink would start; the _metadata was changed or damaged after Flink wrote it")
 }

@@ -1,8 +1,10 @@
 //! Every file that a `_metadata` refers to, with its owner and what Flink wants of it.
 
+use crate::format::merged_channels;
 use crate::model::handle::{Changelog, Incremental};
 use crate::model::{
-    ChannelHandle, ChannelSide, KeyGroupRange, KeyedHandle, LocalFiles, Metadata, OperatorHandle, StreamHandle,
+    ChannelHandle, ChannelInfo, ChannelSide, KeyGroupRange, KeyedHandle, LocalFiles, Metadata, OperatorHandle,
+    StreamHandle,
 };
 use crate::wire::JavaStr;
 
@@ -19,8 +21,6 @@ pub struct Reference<'m> {
     pub place: Place<'m>,
     /// Which part of the file counts.
     pub extent: Extent,
-    /// The largest offset in the stream that the handle names, where it names any.
-    pub last_offset: Option<i64>,
 }
 
 /// The owner of a piece of state.
@@ -70,6 +70,54 @@ impl Extent {
         match self {
             Extent::Whole(size) => size,
             Extent::Segment { start, size } => start.wrapping_add(size),
+        }
+    }
+}
+
+/// The positions in a stream that a handle names: of key groups, partitions, buffers or changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offsets {
+    /// The largest of them.
+    pub last: Option<i64>,
+    /// Whether something must follow at each of them. An empty partition may start where the stream ends.
+    pub needs_bytes: bool,
+    /// What no Flink writes, and stumbles over.
+    pub fault: Option<&'static str>,
+}
+
+impl Offsets {
+    /// Of state in which every position is followed by something.
+    fn needed(offsets: impl Iterator<Item = i64>) -> Self {
+        Offsets { last: offsets.max(), needs_bytes: true, fault: None }
+    }
+
+    /// Of key groups. In managed state they follow each other; 0 stands for "none" in the canonical format, and −1
+    /// may do so in raw state.
+    fn of_key_groups(raw: bool, offsets: &[i64]) -> Self {
+        let mut last = None;
+        let mut fault = None;
+        for &offset in offsets {
+            if offset < -1 || (offset < 0 && !raw) {
+                fault = Some("a key group that starts before the stream does");
+            }
+            if offset > 0 {
+                if !raw && last.is_some_and(|last| offset <= last) {
+                    fault = Some("key groups that do not follow each other");
+                }
+                last = last.max(Some(offset));
+            }
+        }
+        Offsets { last, needs_bytes: !raw, fault }
+    }
+
+    /// Of in-flight buffers.
+    fn of_channels(info: &ChannelInfo<'_>) -> Self {
+        match info {
+            ChannelInfo::One { offsets, .. } => Offsets::needed(offsets.iter().copied()),
+            ChannelInfo::Merged(packed) => match merged_channels(packed) {
+                Ok(channels) => Offsets::needed(channels.iter().flat_map(|channel| &channel.offsets).copied()),
+                Err(_) => Offsets { fault: Some("merged channels that cannot be taken apart"), ..Offsets::default() },
+            },
         }
     }
 }
@@ -145,8 +193,8 @@ pub fn walk<'m>(metadata: &Metadata<'m>, mut each: impl FnMut(Reference<'m>)) {
                 return;
             }
         };
-        let Part { owner, state, local_path, last_offset } = part;
-        each(Reference { owner, state, local_path, place, extent, last_offset });
+        let Part { owner, state, local_path, offsets: _ } = part;
+        each(Reference { owner, state, local_path, place, extent });
     });
 }
 
@@ -159,8 +207,8 @@ pub struct Part<'m> {
     pub state: StateKind,
     /// The name of the file in its embedded database, where it is one of those.
     pub local_path: Option<JavaStr<'m>>,
-    /// The largest offset in the stream that the handle names, where it names any.
-    pub last_offset: Option<i64>,
+    /// What the handle says of positions in the stream.
+    pub offsets: Offsets,
 }
 
 /// Calls `each` for every stream, in line or in a file, in the order of the `_metadata`.
@@ -168,7 +216,7 @@ pub fn walk_streams<'m>(metadata: &Metadata<'m>, mut each: impl FnMut(Part<'m>, 
     for (index, operator) in metadata.operators.iter().enumerate() {
         let mut walker = Walker { owner: Owner { operator: index, subtask: 0, key_groups: None }, each: &mut each };
         if let Some(stream) = &operator.coordinator {
-            walker.stream(StateKind::Coordinator, None, stream, None);
+            walker.stream(StateKind::Coordinator, None, stream, Offsets::default());
         }
         for subtask in operator.subtasks() {
             let Some(state) = &subtask.state else {
@@ -195,32 +243,32 @@ impl<'m, F: FnMut(Part<'m>, &StreamHandle<'m>)> Walker<'_, F> {
         state: StateKind,
         local_path: Option<JavaStr<'m>>,
         stream: &StreamHandle<'m>,
-        last_offset: Option<i64>,
+        offsets: Offsets,
     ) {
         if let StreamHandle::KeyGroups(groups) = stream {
-            return self.stream(state, local_path, &groups.stream, groups.offsets.iter().copied().max());
+            return self.stream(state, local_path, &groups.stream, offsets);
         }
-        (self.each)(Part { owner: self.owner, state, local_path, last_offset }, stream);
+        (self.each)(Part { owner: self.owner, state, local_path, offsets }, stream);
     }
 
     fn operator(&mut self, raw: bool, handle: &OperatorHandle<'m>) {
         let state = if raw { StateKind::RawOperator } else { StateKind::ManagedOperator };
         let last = handle.states.iter().flat_map(|state| &state.offsets).copied().max();
-        self.stream(state, None, &handle.stream, last);
+        self.stream(state, None, &handle.stream, Offsets { last, ..Offsets::default() });
     }
 
     fn keyed(&mut self, raw: bool, handle: &KeyedHandle<'m>) {
         self.owner.key_groups = Some(handle.range());
         let state = if raw { StateKind::RawKeyed } else { StateKind::ManagedKeyed };
         match handle {
-            KeyedHandle::KeyGroups(h) => self.stream(state, None, &h.stream, h.offsets.iter().copied().max()),
+            KeyedHandle::KeyGroups(h) => self.stream(state, None, &h.stream, Offsets::of_key_groups(raw, &h.offsets)),
             KeyedHandle::Incremental(h) => self.incremental(h),
             KeyedHandle::Changelog(h) => self.changelog(raw, h),
             KeyedHandle::ChangesInFiles(h) => {
                 let own = h.storage.as_ref().is_none_or(|storage| storage.as_modified_utf8() == b"filesystem");
                 let state = if own { StateKind::Changes } else { StateKind::ForeignChanges };
                 for (offset, stream) in &h.streams {
-                    self.stream(state, None, stream, Some(*offset));
+                    self.stream(state, None, stream, Offsets::needed(std::iter::once(*offset)));
                 }
             }
             KeyedHandle::ChangesInMemory(_) => {}
@@ -228,9 +276,9 @@ impl<'m, F: FnMut(Part<'m>, &StreamHandle<'m>)> Walker<'_, F> {
     }
 
     fn incremental(&mut self, handle: &Incremental<'m>) {
-        self.stream(StateKind::DatabaseMeta, None, &handle.meta, None);
+        self.stream(StateKind::DatabaseMeta, None, &handle.meta, Offsets::default());
         let mut files = |state, list: &LocalFiles<'m>| {
-            list.iter().for_each(|file| self.stream(state, Some(file.local_path), &file.stream, None));
+            list.iter().for_each(|file| self.stream(state, Some(file.local_path), &file.stream, Offsets::default()));
         };
         files(StateKind::DatabaseShared, &handle.shared);
         files(StateKind::DatabasePrivate, &handle.private);
@@ -247,7 +295,7 @@ impl<'m, F: FnMut(Part<'m>, &StreamHandle<'m>)> Walker<'_, F> {
             ChannelSide::Input => StateKind::InputChannel,
             ChannelSide::Result => StateKind::ResultSubpartition,
         };
-        self.stream(state, None, &handle.stream, None);
+        self.stream(state, None, &handle.stream, Offsets::of_channels(&handle.info));
     }
 }
 

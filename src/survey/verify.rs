@@ -3,6 +3,7 @@
 //! What Flink does when it is not was measured on real releases (`docs/verdicts.md`): it never compares sizes, so a
 //! file that is too long is mostly no obstacle, and one that is too short fails when its reader meets the end.
 
+mod changelog;
 mod size;
 
 use super::catalog::{SnapshotDir, SnapshotState};
@@ -12,7 +13,7 @@ use super::inventory::Inventory;
 use super::references::{self, Extent, Place, Reference, StateKind};
 use super::report::{FileCounts, SnapshotReport, UsedFile, no_metadata, undecodable, unreadable_metadata};
 use super::resolve::{FilePlace, PathMaps, Resolver};
-use super::{Progress, catalog, key_groups};
+use super::{Progress, catalog, databases, key_groups, offsets};
 use crate::format;
 use crate::model::{Location, Metadata};
 use crate::storage::Presence;
@@ -43,8 +44,8 @@ pub(super) struct ReferencedFile<'m> {
     pub presence: Presence,
     /// Bytes that it should hold at least.
     pub end: i64,
-    /// A changelog file whose size says nothing, since it is compressed.
-    pub compressed: bool,
+    /// What a compressed changelog file holds; its handle gives the size before compression.
+    pub unpacked: Option<changelog::Unpacked>,
 }
 
 /// A reference with its file, once resolved.
@@ -114,6 +115,8 @@ impl<'s> Judge<'s> {
             ));
         }
         report.findings.extend(metadata.operators.iter().flat_map(key_groups::check));
+        report.findings.extend(metadata.operators.iter().flat_map(databases::check));
+        report.findings.extend(offsets::check(&metadata));
         let mut references = self.resolve(&metadata, &snapshot.dir);
         self.look_up(&mut references);
         self.judge_references(&metadata, &references, snapshot, report);
@@ -142,7 +145,7 @@ impl<'s> Judge<'s> {
                         place: place.clone(),
                         presence: Presence::Missing,
                         end: 0,
-                        compressed: false,
+                        unpacked: None,
                     });
                     next
                 });
@@ -175,21 +178,21 @@ impl<'s> Judge<'s> {
         self.look_into_changelogs(references);
     }
 
-    /// Finds out which changelog files are compressed, where it matters: their handles give the size before
-    /// compression (`StateChangeFsUploader`). The first byte of the file says so.
+    /// Looks into changelog files that are not as long as expected: they may be compressed, and then their handle
+    /// gives the size before compression (`StateChangeFsUploader`).
     fn look_into_changelogs(&self, references: &mut References<'_>) {
         let References { resolver, files, list, .. } = references;
         for ResolvedReference { reference, file } in list.iter().filter(|r| r.reference.state == StateKind::Changes) {
-            let Some(file) = files.get_mut(*file).filter(|file| !file.compressed) else {
+            let Some(file) = files.get_mut(*file).filter(|file| file.unpacked.is_none()) else {
                 continue;
             };
-            let wrong = size::judge(reference, file, String::new).and_then(|finding| finding.actual_size);
-            if wrong.is_none_or(|size| size == 0) {
+            if size::judge(reference, file, String::new).is_none() {
                 continue;
             }
+            let Presence::File { size } = file.presence else { continue };
             let place = self.maps.here(&resolver.location(&file.place));
-            match self.inventory.storage().read_range(&place, 0, 1) {
-                Ok(head) => file.compressed = head == [1],
+            match changelog::unpacked(self.inventory.storage(), &place, size) {
+                Ok(unpacked) => file.unpacked = unpacked,
                 Err(error) => file.presence = Presence::from_error(error),
             }
         }
@@ -216,7 +219,8 @@ impl<'s> Judge<'s> {
             let Some(target) = references.files.get(*file) else { continue };
             let path = || references.resolver.location(&target.place).to_string();
             let Some(mut finding) = size::judge(reference, target, path) else { continue };
-            if !said.insert((*file, reference.owner.operator, reference.owner.subtask, finding.code)) {
+            let owner = (reference.owner.operator, reference.owner.subtask);
+            if !said.insert((*file, owner, finding.code, finding.severity)) {
                 continue;
             }
             if finding.code == Code::MissingFile {
@@ -294,15 +298,9 @@ pub fn job_directory(dir: &Location) -> Option<Location> {
 
 /// A finding with the owner of a reference.
 fn owned(finding: Finding, metadata: &Metadata<'_>, reference: &Reference<'_>) -> Finding {
-    let operator = metadata.operators.get(reference.owner.operator);
-    let text = |text: &crate::wire::JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
-    Finding {
-        operator_id: operator.map(|op| op.id),
-        operator_name: operator.and_then(|op| text(&op.name)),
-        operator_uid: operator.and_then(|op| text(&op.uid)),
-        subtask: Some(reference.owner.subtask),
-        key_groups: reference.owner.key_groups,
-        state: Some(reference.describe()),
-        ..finding
-    }
+    let finding = match metadata.operators.get(reference.owner.operator) {
+        Some(operator) => finding.of_subtask(operator, reference.owner.subtask),
+        None => finding,
+    };
+    Finding { key_groups: reference.owner.key_groups, state: Some(reference.describe()), ..finding }
 }

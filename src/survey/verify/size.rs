@@ -72,15 +72,21 @@ pub(super) fn judge(
                 let message = format!("the segment {start} to {end} of a merged file ends behind the end of the file");
                 return sized(Code::SegmentOutsideFile, severity_of_cut(reader, left), end, message);
             }
-            offsets(reference, length)
-                .and_then(|message| sized(Code::OffsetOutsideStream, Severity::Error, length, message))
+            None
         }
         Extent::Whole(-1) => None,
-        Extent::Whole(_) if reference.state == StateKind::ForeignChanges || file.compressed => None,
+        Extent::Whole(_) if reference.state == StateKind::ForeignChanges => None,
         Extent::Whole(recorded) => {
-            // The handle of a changelog file does not count the byte that says whether it is compressed.
-            let flag = if reference.state == StateKind::Changes { 1 } else { 0 };
-            let expected = recorded.saturating_add(flag);
+            let (expected, actual) = match file.unpacked {
+                // Bytes behind the last chunk that is needed are as harmless as bytes behind any other stream.
+                Some(unpacked) if !unpacked.whole && unpacked.bytes >= recorded => {
+                    (recorded, recorded.saturating_add(1))
+                }
+                Some(unpacked) => (recorded, unpacked.bytes),
+                // The handle of a changelog file does not count the byte that says whether it is compressed.
+                None if reference.state == StateKind::Changes => (recorded.saturating_add(1), actual),
+                None => (recorded, actual),
+            };
             match actual.cmp(&expected) {
                 Ordering::Equal => None,
                 Ordering::Less => {
@@ -93,7 +99,6 @@ pub(super) fn judge(
                     sized(Code::LongFile, severity, expected, message)
                 }
             }
-            .or_else(|| sized(Code::OffsetOutsideStream, Severity::Error, recorded, offsets(reference, recorded)?))
         }
     }
 }
@@ -105,10 +110,4 @@ fn severity_of_cut(reader: Reader, left: i64) -> Severity {
         Reader::Log if left == 0 => Severity::Error,
         Reader::Log | Reader::Unused => Severity::Warning,
     }
-}
-
-/// Whether a key group or partition starts behind the end of a stream of `length` bytes.
-fn offsets(reference: &Reference<'_>, length: i64) -> Option<String> {
-    let last = reference.last_offset.filter(|&last| last > length)?;
-    Some(format!("state starts at byte {last} of a stream of {length} bytes"))
 }
