@@ -18,8 +18,9 @@ use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
 use bar::Bar;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use settings::ConfigFile;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Inspect and verify Apache Flink checkpoints and savepoints, and pick the one to restart from; no JVM needed.
@@ -59,10 +60,10 @@ pub struct Globals {
     map: Vec<PathMap>,
     /// Read roots and maps from this TOML file (`roots = ["…"]`, `map = ["FROM=TO"]`).
     #[arg(long, global = true, value_name = "FILE", env = "CHKCTL_CONFIG", hide_env_values = true)]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
     /// Take roots from the configuration of Flink in this directory when none are given.
     #[arg(long, global = true, value_name = "DIR", env = "FLINK_CONF_DIR", hide_env_values = true)]
-    flink_conf: Option<PathBuf>,
+    flink_conf: Option<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,6 +118,7 @@ pub fn main() -> ExitCode {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
             return match error.print() {
                 Ok(()) => ExitCode::from(exit as u8),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit as u8),
                 Err(_) => ExitCode::from(Exit::Usage as u8),
             };
         }
@@ -149,6 +151,11 @@ fn report(error: &anyhow::Error) -> Exit {
     failure.map_or(Exit::NoVerdict, |failure| failure.exit)
 }
 
+/// A path, unless it is empty: an empty variable of the environment counts as none.
+fn set(path: &Option<OsString>) -> Option<&Path> {
+    path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+}
+
 /// What a command works with: options, storage and the place its output goes.
 struct Session {
     globals: Globals,
@@ -161,8 +168,9 @@ struct Session {
 
 impl Session {
     fn new(mut globals: Globals) -> anyhow::Result<Self> {
-        let config = globals.config.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
-        globals.map.extend(config.maps()?);
+        let config = set(&globals.config).map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
+        // Of two maps of one place the last wins.
+        globals.map.splice(..0, config.maps()?);
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = match globals.color {
             Colour::Always => true,
@@ -222,7 +230,7 @@ impl Session {
         if !named.is_empty() {
             return named.iter().map(|text| self.place(text)).collect();
         }
-        let Some(dir) = &self.globals.flink_conf else {
+        let Some(dir) = set(&self.globals.flink_conf) else {
             return Err(failure(
                 Exit::Usage,
                 "no ROOT given, and no --config, --flink-conf or FLINK_CONF_DIR to take one from",

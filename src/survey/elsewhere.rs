@@ -1,12 +1,15 @@
 //! Files that are missing where Flink looks for them, and are somewhere else: a tree that was moved, and the wrong
 //! anchors of FLINK-39964.
 
-use super::catalog::{SnapshotDir, checkpoint_number, is_job_id};
+use super::catalog::{METADATA, SnapshotDir, checkpoint_number, is_job_id};
 use super::finding::{Code, Finding, Severity};
 use super::references::{Place, Reference, StateKind};
-use super::verify::{Judge, References, ResolvedReference};
-use crate::model::Location;
+use super::report::{Kind, kind_of};
+use super::verify::{Judge, METADATA_LIMIT, References, ResolvedReference};
+use crate::format;
+use crate::model::{Location, Metadata};
 use crate::storage::{EntryKind, Presence};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
 /// What is known about missing files.
@@ -23,7 +26,12 @@ pub(super) struct Explanations {
 const MAX_LISTINGS: usize = 64;
 
 /// Looks for an explanation of the missing files of a snapshot.
-pub(super) fn explain(judge: &Judge<'_>, references: &References<'_>, snapshot: &SnapshotDir) -> Explanations {
+pub(super) fn explain(
+    judge: &Judge<'_>,
+    metadata: &Metadata<'_>,
+    references: &References<'_>,
+    snapshot: &SnapshotDir,
+) -> Explanations {
     let mut explanations = Explanations { exclusive: Some(snapshot.dir.clone()), ..Explanations::default() };
     let missing = |file: &usize| references.files.get(*file).is_some_and(|f| f.presence == Presence::Missing);
     let absolute = || references.list.iter().filter(|r| matches!(r.reference.place, Place::Absolute(_)));
@@ -36,8 +44,15 @@ pub(super) fn explain(judge: &Judge<'_>, references: &References<'_>, snapshot: 
             && matches!(r.reference.place, Place::Relative(_))
             && missing(&r.file)
     };
-    let stray: BTreeMap<usize, u64> =
-        references.list.iter().filter(anchored).map(|r| (r.file, r.reference.extent.bytes())).collect();
+    // A savepoint is what wrong anchors come from.
+    let is_savepoint = kind_of(metadata, &snapshot.dir).0 == Kind::Savepoint;
+    let stray: BTreeMap<usize, u64> = references
+        .list
+        .iter()
+        .filter(|_| !is_savepoint)
+        .filter(anchored)
+        .map(|r| (r.file, r.reference.extent.bytes()))
+        .collect();
     if !stray.is_empty() {
         explanations.anchors = find_anchors(judge, references, snapshot, &stray);
     }
@@ -105,8 +120,10 @@ fn moved(judge: &Judge<'_>, references: &References<'_>, snapshot: &SnapshotDir)
             answers.len() == names.len() && answers.iter().all(|answer| matches!(answer, Presence::File { .. }))
         })
     };
-    let found = candidates(&first, &snapshot.dir).filter(holds_first).map(|(from, to)| shortest(from, to));
-    found.into_iter().find(holds_all)
+    // Where a map leads elsewhere, the files may still be where the handles point: that is no move.
+    let moves = |(from, to): &(Location, Location)| from.canonical() != to.canonical();
+    let found = candidates(&first, &snapshot.dir).filter(moves).filter(holds_first);
+    found.map(|(from, to)| shortest(from, to)).find(holds_all)
 }
 
 /// Pairs (FROM, TO) with FROM a directory above the file and TO the snapshot's directory or one above it.
@@ -147,13 +164,24 @@ fn find_anchors(
         }
         let names: Vec<&str> = left.iter().map(|(_, name, _)| *name).collect();
         let answers = storage.lookup(&dir, &names, &|_| {});
+        // The copy of a checkpoint has such files too.
+        let known_checkpoint = OnceCell::new();
+        let is_checkpoint = || *known_checkpoint.get_or_init(|| is_checkpoint(judge, &dir));
         for ((file, _, size), answer) in left.into_iter().zip(answers) {
-            if answer == (Presence::File { size }) {
+            if answer == (Presence::File { size }) && !is_checkpoint() {
                 found.insert(file, dir.clone());
             }
         }
     }
     found
+}
+
+/// Whether the `_metadata` in a directory says that it is a checkpoint. The one of a savepoint that a job claimed may be
+/// gone.
+fn is_checkpoint(judge: &Judge<'_>, dir: &Location) -> bool {
+    let file = dir.with_suffix(&format!("/{METADATA}"));
+    let bytes = judge.inventory.storage().read(&file, METADATA_LIMIT).unwrap_or_default();
+    format::decode(&bytes).is_ok_and(|metadata| kind_of(&metadata, dir).0 == Kind::Checkpoint)
 }
 
 /// Savepoint directories in the directories above a snapshot, and one level below those.

@@ -212,7 +212,7 @@ impl<'s> Judge<'s> {
             let finding = Finding::new(Code::InvalidPath, Severity::Error, place, why.clone());
             report.findings.push(owned(finding, metadata, reference));
         }
-        let explained = elsewhere::explain(self, references, snapshot);
+        let explained = elsewhere::explain(self, metadata, references, snapshot);
         report.findings.extend(explained.of_the_whole());
         let mut said = HashSet::new();
         for ResolvedReference { reference, file } in &references.list {
