@@ -69,9 +69,24 @@ pub enum Problem {
         /// The bytes the budget allowed in all.
         allowed: u64,
     },
+    /// More of something than any file of Flink's has.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many are read.
+        limit: usize,
+    },
     /// Handles nested deeper than Flink nests them.
     #[error("handles nested more than {0} deep")]
     TooDeep(u32),
+}
+
+impl Problem {
+    /// Whether a limit of the decoder's own was met, which says nothing about what Flink would do.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Problem::OverBudget { .. } | Problem::TooMany { .. } | Problem::TooDeep(_))
+    }
 }
 
 /// Result of a decoding step.

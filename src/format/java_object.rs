@@ -3,9 +3,12 @@
 //! The grammar is that of the Java Object Serialization Specification, chapter 6. What `CheckpointProperties` needs
 //! is here: objects, enums, strings, null and references. Anything else (arrays, proxies, externalizable classes)
 //! does not occur in it and is refused.
+//!
+//! Flink's own properties have five classes, ten fields and some twenty handles. A stream with many more is refused, so
+//! that neither memory nor time depends on what it says.
 
 use super::descend;
-use crate::wire::{Budget, Decoded, JavaStr, Problem, Reader};
+use crate::wire::{Decoded, JavaStr, Problem, Reader};
 
 const STREAM_HEADER: i32 = 0xaced_0005_u32.cast_signed();
 const TC_NULL: u8 = 0x70;
@@ -17,6 +20,9 @@ const TC_BLOCKDATA: u8 = 0x77;
 const TC_ENDBLOCKDATA: u8 = 0x78;
 const TC_ENUM: u8 = 0x7e;
 const FIRST_HANDLE: i32 = 0x7e_0000;
+
+const MOST_HANDLES: usize = 1_024;
+const MOST_FIELDS: usize = 512;
 
 const SC_WRITE_METHOD: u8 = 0x01;
 const SC_SERIALIZABLE: u8 = 0x02;
@@ -62,7 +68,8 @@ struct Class<'a> {
 
 struct Parser<'a, 'r> {
     reader: &'r mut Reader<'a>,
-    budget: Budget,
+    /// Fields described and values read so far.
+    fields: usize,
     handles: Vec<Handle<'a>>,
     classes: Vec<Class<'a>>,
 }
@@ -73,15 +80,24 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Decoded<Value<'a>> {
     if reader.i32()? != STREAM_HEADER {
         return Err(reader.invalid_at(at, "this is not a Java object stream"));
     }
-    let budget = Budget::for_input(reader.left());
-    Parser { reader, budget, handles: Vec::new(), classes: Vec::new() }.value(0)
+    Parser { reader, fields: 0, handles: Vec::new(), classes: Vec::new() }.value(0)
 }
 
 impl<'a> Parser<'a, '_> {
     fn remember(&mut self, handle: Handle<'a>) -> Decoded<usize> {
-        self.budget.charge(self.reader, size_of::<Handle<'_>>() as u64)?;
+        if self.handles.len() >= MOST_HANDLES {
+            return Err(self.reader.error(Problem::TooMany { what: "Java handles", limit: MOST_HANDLES }));
+        }
         self.handles.push(handle);
         Ok(self.handles.len().saturating_sub(1))
+    }
+
+    fn count_field(&mut self) -> Decoded<()> {
+        if self.fields >= MOST_FIELDS {
+            return Err(self.reader.error(Problem::TooMany { what: "Java fields", limit: MOST_FIELDS }));
+        }
+        self.fields = self.fields.saturating_add(1);
+        Ok(())
     }
 
     fn unknown<T>(&self, at: u64, what: &'static str, tag: u8) -> Decoded<T> {
@@ -134,9 +150,8 @@ impl<'a> Parser<'a, '_> {
         let mut lineage = Vec::new();
         let mut next = Some(class);
         while let Some(index) = next {
-            if lineage.contains(&index) {
-                return Err(self.reader.invalid_at(at, "a Java class that is its own ancestor"));
-            }
+            // Too many ancestors may be a class that is its own.
+            descend(self.reader, u32::try_from(lineage.len()).unwrap_or(u32::MAX))?;
             lineage.push(index);
             next = self.classes.get(index).and_then(|c| c.parent);
         }
@@ -164,7 +179,7 @@ impl<'a> Parser<'a, '_> {
                 b'J' | b'D' => Value::Number(self.reader.i64()?),
                 _ => self.value(depth)?,
             };
-            self.budget.charge(self.reader, size_of::<(JavaStr<'_>, Value<'_>)>() as u64)?;
+            self.count_field()?;
             into.push((name, value));
         }
         if flags & SC_WRITE_METHOD != 0 { self.annotation() } else { Ok(()) }
@@ -215,7 +230,6 @@ impl<'a> Parser<'a, '_> {
         if flags & SC_SERIALIZABLE == 0 || flags & !(SC_WRITE_METHOD | SC_SERIALIZABLE | SC_ENUM) != 0 {
             return Err(self.reader.invalid_at(at, "a Java class that is not plainly serializable"));
         }
-        self.budget.charge(self.reader, size_of::<Class<'_>>() as u64)?;
         self.classes.push(Class { name, serial_version_uid, flags, fields: Vec::new(), parent: None });
         let count = self.reader.u16()?;
         let mut fields = Vec::new();
@@ -233,7 +247,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 other => return self.unknown(at, "Java field", other),
             }
-            self.budget.charge(self.reader, size_of::<(u8, JavaStr<'_>)>() as u64)?;
+            self.count_field()?;
             fields.push((kind, field));
         }
         self.annotation()?;

@@ -140,6 +140,8 @@ fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'
     if version.has_names() {
         out.utf(&operator.name)?;
         out.utf(&operator.uid)?;
+    } else if !operator.name.is_empty() || !operator.uid.is_empty() {
+        return Err(lacks(version, "the name or uid of an operator"));
     }
     out.raw(&operator.id.0);
     out.i32(operator.parallelism);
@@ -158,7 +160,8 @@ fn write_operator(out: &mut Writer, version: Version, operator: &OperatorState<'
         Subtasks::FullyFinished(_) if !version.has_coordinators_and_channels() => {
             return Err(lacks(version, "a finished operator"));
         }
-        Subtasks::FullyFinished(count) => out.i32(*count),
+        // Any negative number says so; a positive one would be a count.
+        Subtasks::FullyFinished(count) => out.i32(if *count < 0 { *count } else { -1 }),
         Subtasks::Some(list) => {
             out.count("subtasks", list.len())?;
             list.iter().try_for_each(|subtask| write_subtask(out, version, subtask))?;
@@ -272,7 +275,8 @@ fn write_subtask_state(out: &mut Writer, version: Version, state: &SubtaskState<
             return Err(lacks(version, "a reference checkpoint id"));
         }
         _ if !version.has_references() => {}
-        Reference::None(marker) => out.u8(marker),
+        // 1 would announce an id.
+        Reference::None(marker) => out.u8(if marker == 1 { 0 } else { marker }),
         Reference::Checkpoint(id) => {
             out.u8(1);
             out.i64(id);

@@ -2,15 +2,15 @@
 
 use super::finding::{Code, Finding, Severity};
 use super::references::{Part, walk_streams};
-use crate::model::{Metadata, StreamHandle};
+use crate::model::{Location, Metadata, StreamHandle};
 
 /// Findings about the positions in all streams.
-pub fn check(metadata: &Metadata<'_>) -> Vec<Finding> {
+pub fn check(metadata: &Metadata<'_>, exclusive: &Location) -> Vec<Finding> {
     let mut findings = Vec::new();
     walk_streams(metadata, |part, stream| {
         let Some(problem) = problem(&part, stream) else { return };
         let finding = Finding {
-            path: path(stream),
+            path: path(stream, exclusive),
             key_groups: part.owner.key_groups,
             state: Some(part.state.words().to_owned()),
             expected_size: Some(stream.state_size()),
@@ -32,10 +32,13 @@ fn problem(part: &Part<'_>, stream: &StreamHandle<'_>) -> Option<String> {
     outside.then(|| format!("state starts at byte {last} of a stream of {length} bytes"))
 }
 
-fn path(stream: &StreamHandle<'_>) -> Option<String> {
-    match stream {
-        StreamHandle::File { path, .. } | StreamHandle::Relative { path, .. } => Some(path.to_string()),
-        StreamHandle::Segment(segment) => Some(segment.path.to_string()),
-        StreamHandle::Bytes(_) | StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => None,
-    }
+/// The file of a stream, as Flink names it.
+fn path(stream: &StreamHandle<'_>, exclusive: &Location) -> Option<String> {
+    let place = match stream {
+        StreamHandle::File { path, .. } => Location::parse(&path.to_str()),
+        StreamHandle::Segment(segment) => Location::parse(&segment.path.to_str()),
+        StreamHandle::Relative { path, .. } => exclusive.join(&path.to_str()),
+        StreamHandle::Bytes(_) | StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => return None,
+    };
+    place.ok().map(|place| place.to_string())
 }

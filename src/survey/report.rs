@@ -4,7 +4,6 @@ use super::catalog::{self, SnapshotDir};
 use super::finding::{Code, Finding, Severity, Verdict};
 use crate::format::{FormatError, properties};
 use crate::model::{Location, Metadata};
-use crate::wire::Problem;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -135,9 +134,7 @@ pub(super) fn unreadable_metadata(snapshot: &SnapshotDir, why: &str) -> Finding 
 pub(super) fn undecodable(snapshot: &SnapshotDir, error: &FormatError) -> Finding {
     let (code, severity) = match error {
         // A limit of ours, not of Flink's.
-        FormatError::Damaged(error) if matches!(error.problem, Problem::OverBudget { .. } | Problem::TooDeep(_)) => {
-            (Code::UnreadableMetadata, Severity::Unknown)
-        }
+        FormatError::Damaged(error) if error.problem.is_limit() => (Code::UnreadableMetadata, Severity::Unknown),
         FormatError::Damaged(_) | FormatError::NotMetadata { .. } | FormatError::NoSuchVersion(_) => {
             (Code::DamagedMetadata, Severity::Error)
         }

@@ -116,7 +116,7 @@ impl<'s> Judge<'s> {
         }
         report.findings.extend(metadata.operators.iter().flat_map(key_groups::check));
         report.findings.extend(metadata.operators.iter().flat_map(databases::check));
-        report.findings.extend(offsets::check(&metadata));
+        report.findings.extend(offsets::check(&metadata, &self.exclusive(&snapshot.dir)));
         let mut references = self.resolve(&metadata, &snapshot.dir);
         self.look_up(&mut references);
         self.judge_references(&metadata, &references, snapshot, report);

@@ -55,6 +55,9 @@ pub(super) fn judge(
             return Some(finding(Code::UnreadableFile, Severity::Unknown, &message));
         }
     };
+    // What a compressed file holds is compared with what its handle says, not how long it is.
+    let size = file.unpacked.map_or(size, |unpacked| u64::try_from(unpacked.bytes).unwrap_or(0));
+    let what = if file.unpacked.is_some() { "the content of the compressed file" } else { "the file" };
     let sized = |code, severity, expected: i64, message: String| {
         Some(Finding { expected_size: Some(expected), actual_size: Some(size), ..finding(code, severity, &message) })
     };
@@ -78,11 +81,9 @@ pub(super) fn judge(
         Extent::Whole(_) if reference.state == StateKind::ForeignChanges => None,
         Extent::Whole(recorded) => {
             let (expected, actual) = match file.unpacked {
-                // Bytes behind the last chunk that is needed are as harmless as bytes behind any other stream.
-                Some(unpacked) if !unpacked.whole && unpacked.bytes >= recorded => {
-                    (recorded, recorded.saturating_add(1))
-                }
-                Some(unpacked) => (recorded, unpacked.bytes),
+                // Bytes behind the last chunk that is needed are as harmless as behind the end of any other stream.
+                Some(unpacked) if !unpacked.whole => (recorded, actual.saturating_add(i64::from(actual >= recorded))),
+                Some(_) => (recorded, actual),
                 // The handle of a changelog file does not count the byte that says whether it is compressed.
                 None if reference.state == StateKind::Changes => (recorded.saturating_add(1), actual),
                 None => (recorded, actual),
@@ -90,11 +91,11 @@ pub(super) fn judge(
             match actual.cmp(&expected) {
                 Ordering::Equal => None,
                 Ordering::Less => {
-                    let message = format!("the file is {} bytes shorter than its handle says", expected - actual);
+                    let message = format!("{what} is {} bytes shorter than its handle says", expected - actual);
                     sized(Code::ShortFile, severity_of_cut(reader, actual), expected, message)
                 }
                 Ordering::Greater => {
-                    let message = format!("the file is {} bytes longer than its handle says", actual - expected);
+                    let message = format!("{what} is {} bytes longer than its handle says", actual - expected);
                     let severity = if reader == Reader::Exact { Severity::Error } else { Severity::Warning };
                     sized(Code::LongFile, severity, expected, message)
                 }
