@@ -3,7 +3,6 @@
 use super::{Exit, Session, decode};
 use crate::model::{OperatorId, OperatorState};
 use crate::render::Escaped;
-use crate::wire::JavaStr;
 use clap::Args;
 use serde::Serialize;
 
@@ -79,11 +78,10 @@ fn matched(ids: impl Iterator<Item = (String, OperatorId)>, operators: &[Operato
 }
 
 fn operator_json(operator: &OperatorState<'_>) -> OperatorJson {
-    let text = |text: &JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
     OperatorJson {
         operator_id: operator.id,
-        name: text(&operator.name),
-        uid: text(&operator.uid),
+        name: operator.name.non_empty(),
+        uid: operator.uid.non_empty(),
         parallelism: operator.parallelism,
         max_parallelism: operator.max_parallelism,
         state_size: operator.state_size(),

@@ -1,7 +1,6 @@
 //! Findings: what was seen, how bad it is, whom it hits, and what helps.
 
 use crate::model::{KeyGroupRange, OperatorId, OperatorState};
-use crate::wire::JavaStr;
 use serde::Serialize;
 use std::fmt;
 
@@ -296,11 +295,10 @@ impl Finding {
 
     /// The same with its owner.
     pub(super) fn of_subtask(self, operator: &OperatorState<'_>, subtask: i32) -> Self {
-        let text = |text: &JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
         Finding {
             operator_id: Some(operator.id),
-            operator_name: text(&operator.name),
-            operator_uid: text(&operator.uid),
+            operator_name: operator.name.non_empty(),
+            operator_uid: operator.uid.non_empty(),
             subtask: Some(subtask),
             ..self
         }

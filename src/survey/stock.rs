@@ -4,7 +4,6 @@ use super::references::{Extent, Reference};
 use super::verify::{Judge, References, ResolvedReference, is_damaged, job_directory};
 use crate::model::{KeyGroupRange, Location, Metadata, OperatorId, StreamHandle};
 use crate::storage::Presence;
-use crate::wire::JavaStr;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -227,11 +226,10 @@ fn scope(path: &Location, exclusive: bool, own_job: Option<&Location>) -> Scope 
 
 fn owner(metadata: &Metadata<'_>, reference: &Reference<'_>) -> OwnerEntry {
     let operator = metadata.operators.get(reference.owner.operator);
-    let text = |text: &JavaStr<'_>| (!text.is_empty()).then(|| text.to_string());
     OwnerEntry {
         operator_id: operator.map(|op| op.id),
-        operator_name: operator.and_then(|op| text(&op.name)),
-        operator_uid: operator.and_then(|op| text(&op.uid)),
+        operator_name: operator.and_then(|op| op.name.non_empty()),
+        operator_uid: operator.and_then(|op| op.uid.non_empty()),
         subtask: reference.owner.subtask,
         key_groups: reference.owner.key_groups,
         state: reference.describe(),

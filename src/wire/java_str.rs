@@ -47,6 +47,11 @@ impl<'a> JavaStr<'a> {
         }
     }
 
+    /// The text, unless it is empty: how the format stores a text that is not there.
+    pub fn non_empty(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.to_string())
+    }
+
     /// A copy that does not borrow the input.
     pub fn into_owned(self) -> JavaStr<'static> {
         JavaStr(Cow::Owned(self.0.into_owned()))
