@@ -20,27 +20,27 @@ pub(super) fn run(session: &mut Session, args: &InspectArgs) -> anyhow::Result<E
     let snapshot = session.snapshot(&args.snapshot)?;
     let bytes = session.read_metadata(&snapshot)?;
     let metadata = decode(&bytes, &snapshot)?;
-    let (inspection, report) = {
-        let bar = Bar::none();
+    let bar = Bar::none();
+    if !session.globals.json && session.globals.verbose == 0 {
+        let report = session.judge(&bar, std::slice::from_ref(&snapshot), false).judge(&snapshot);
+        session.print(&dump::summary(&metadata, &report))?;
+        session.say("(-v shows every field, chkctl files every file)");
+        return Ok(Exit::Fine);
+    }
+    let inspection = {
         let judge = session.judge(&bar, std::slice::from_ref(&snapshot), false);
-        let referenced_files = stock::referenced_files(&judge, &metadata, &snapshot.dir);
-        let inspection = Inspection {
+        Inspection {
             path: snapshot.dir.to_string(),
             exclusive: judge.exclusive(&snapshot.dir),
             metadata_size: bytes.len() as u64,
             metadata: &metadata,
-            referenced_files,
-        };
-        (inspection, judge.judge(&snapshot))
+            referenced_files: stock::referenced_files(&judge, &metadata, &snapshot.dir),
+        }
     };
     if session.globals.json {
         session.print_json(&inspection)?;
-    } else if session.globals.verbose > 0 {
-        let fields = serde_json::to_value(&inspection)?;
-        session.print(&dump::every_field(&fields))?;
     } else {
-        session.print(&dump::summary(&metadata, &report))?;
-        session.say("(-v shows every field, chkctl files every file)");
+        session.print(&dump::every_field(&serde_json::to_value(&inspection)?))?;
     }
     Ok(Exit::Fine)
 }

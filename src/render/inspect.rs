@@ -9,7 +9,7 @@ use crate::model::handle::{
 };
 use crate::model::{
     ChannelHandle, ChannelInfo, ChannelSide, KeyedHandle, Location, MasterState, Metadata, OperatorHandle,
-    OperatorState, Reference, StreamHandle, Subtask, SubtaskState,
+    OperatorState, Reference, StreamHandle, Subtask, SubtaskState, Version,
 };
 use crate::survey::stock::ReferencedFile;
 use crate::wire::JavaStr;
@@ -108,6 +108,9 @@ impl Serialize for View<'_, &OperatorState<'_>> {
         map.serialize_entry("parallelism", &operator.parallelism)?;
         map.serialize_entry("max_parallelism", &operator.max_parallelism)?;
         map.serialize_entry("fully_finished", &finished)?;
+        if inspection.metadata.version == Version::V2 {
+            map.serialize_entry("chain_length", &operator.chain_length)?;
+        }
         map.serialize_entry("state_size", &operator.state_size())?;
         map.serialize_entry("checkpointed_size", &operator.checkpointed_size())?;
         map.serialize_entry("coordinator_state", &operator.coordinator.as_ref().map(|s| View(inspection, s)))?;
@@ -133,6 +136,10 @@ impl Serialize for View<'_, &Subtask<'_>> {
         map.serialize_entry("input_channel_state", &Views(inspection, &state.input_channels))?;
         map.serialize_entry("upstream_output_buffer_state", &[(); 0])?;
         map.serialize_entry("result_subpartition_state", &Views(inspection, &state.result_subpartitions))?;
+        if inspection.metadata.version == Version::V2 {
+            map.serialize_entry("legacy_duration", &state.legacy.duration)?;
+            map.serialize_entry("legacy_states", &state.legacy.states)?;
+        }
         if let Reference::Checkpoint(id) = state.reference {
             map.serialize_entry("reference_checkpoint_id", &id)?;
         }
@@ -215,7 +222,7 @@ impl Inspection<'_> {
         for (name, files) in [("shared", &handle.shared), ("private", &handle.private)] {
             let mut files: Vec<LocalFile<'_>> = files.iter().collect();
             // A map without an order in the releases that wrote these versions.
-            if self.metadata.version <= format::Version::V3 {
+            if self.metadata.version <= Version::V3 {
                 files.sort_by(|a, b| a.local_path.cmp(&b.local_path));
             }
             map.serialize_entry(name, &Views(self, &files))?;
@@ -242,6 +249,9 @@ impl Inspection<'_> {
 
 fn changes_in_memory<M: SerializeMap>(map: &mut M, handle: &ChangesInMemory<'_>) -> Result<(), M::Error> {
     map.serialize_entry("changes", &handle.changes.len())?;
+    let sizes: Vec<(i32, usize)> =
+        handle.changes.iter().map(|change| (change.key_group, change.change.len())).collect();
+    map.serialize_entry("change_key_groups_and_sizes", &sizes)?;
     map.serialize_entry("from", &handle.from)?;
     map.serialize_entry("to", &handle.to)?;
     map.serialize_entry("state_handle_id", &handle.state_handle_id)

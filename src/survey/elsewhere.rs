@@ -5,7 +5,7 @@ use super::catalog::{METADATA, SnapshotDir, checkpoint_number, is_job_id};
 use super::finding::{Code, Finding, Severity};
 use super::references::{Place, Reference, StateKind};
 use super::report::{Kind, kind_of};
-use super::verify::{Judge, METADATA_LIMIT, References, ResolvedReference};
+use super::verify::{Judge, METADATA_LIMIT, References, ResolvedReference, job_directory};
 use crate::format;
 use crate::model::{Location, Metadata};
 use crate::storage::{EntryKind, Presence};
@@ -76,10 +76,18 @@ impl Explanations {
             let exclusive = self.exclusive.as_ref().map_or(String::new(), ToString::to_string);
             finding.hint =
                 Some(format!("the state is whole: copy the file from {dir} to {exclusive} and Flink restores"));
-        } else {
-            finding.hint =
-                Some("Flink cannot restore this snapshot; chkctl latest finds the newest that is whole".into());
+            return;
         }
+        let own = self.exclusive.as_ref().and_then(job_directory);
+        let place = finding.path.as_deref().and_then(|path| Location::parse(path).ok());
+        let other =
+            place.as_ref().and_then(job_directory).filter(|job| own.is_some_and(|own| own.name() != job.name()));
+        let belongs = match other {
+            Some(job) => format!("the file was job {}'s, which this one was restored from; ", job.name()),
+            None => String::new(),
+        };
+        let advice = "Flink cannot restore this snapshot, chkctl latest finds the newest that is whole";
+        finding.hint = Some(format!("{belongs}{advice}"));
     }
 
     /// Findings of the snapshot as a whole.
