@@ -164,29 +164,24 @@ fn with_flink(large: &Snapshot) -> Result<Duration, String> {
 fn verify(trees: &Trees, results: &mut Results) {
     let wide = trees.wide();
     let (root, snapshot) = (wide.root(), &wide.snapshot);
-    let both = |code: i32| {
-        in_turn(
-            11,
-            || process(&mut chkctl(["verify"], &snapshot.dir), code),
-            || process(Command::new("find").arg(root).args(["-type", "f", "-printf", "%s %p\n"]), 0),
-        )
-    };
+    let find = || process(Command::new("find").arg(root).args(["-type", "f", "-printf", "%s %p\n"]), 0);
+    let both = |code: i32| in_turn(11, || process(chkctl(&["verify"]).arg(&snapshot.dir), code), find);
     let what = format!("verify {} files", WIDE.files());
     assert_eq!(findings(&snapshot.dir), BTreeSet::new());
-    let (ours, find) = both(0);
-    results.within(&format!("{what}, all there"), ours, Other("find", find), 1.2);
+    let (ours, theirs) = both(0);
+    results.within(&format!("{what}, all there"), ours, Other("find", theirs), 1.2);
 
     let planted = snapshot.damage(7, 5);
     assert_eq!(findings(&snapshot.dir), planted, "what was planted");
-    let (ours, find) = both(1);
-    results.within(&format!("{what}, 7 missing, 5 short"), ours, Other("find", find), 1.2);
-    let peak = peak_of(&mut chkctl(["verify"], &snapshot.dir), 1);
+    let (ours, theirs) = both(1);
+    results.within(&format!("{what}, 7 missing, 5 short"), ours, Other("find", theirs), 1.2);
+    let peak = peak_of(chkctl(&["verify"]).arg(&snapshot.dir), 1);
     results.note("peak memory of that", &megabytes(peak));
 }
 
 /// What `verify` finds, as code and path.
 fn findings(dir: &Path) -> BTreeSet<(String, String)> {
-    let Output { stdout, .. } = chkctl(["verify", "--json"], dir).output().expect("chkctl");
+    let Output { stdout, .. } = chkctl(&["verify", "--json"]).arg(dir).output().expect("chkctl");
     let report: serde_json::Value = serde_json::from_slice(&stdout).expect("JSON");
     let findings = report["snapshots"][0]["findings"].as_array();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -199,44 +194,42 @@ fn findings(dir: &Path) -> BTreeSet<(String, String)> {
 
 fn latest(trees: &Trees, results: &mut Results) {
     for many in [trees.jobs(), trees.checkpoints()] {
-        let Output { stdout, .. } = chkctl(["latest"], many.root()).output().expect("chkctl");
+        let Output { stdout, .. } = chkctl(&["latest"]).arg(many.root()).output().expect("chkctl");
         let answer = String::from_utf8_lossy(&stdout);
         assert_eq!(answer.trim_end(), many.second.to_string_lossy(), "the second");
-        let time = median(30, || process(&mut chkctl(["latest"], many.root()), 0));
+        let time = median(30, || process(chkctl(&["latest"]).arg(many.root()), 0));
         let what = format!("latest of {}, newest broken", many.what);
         results.under(&what, time, Duration::from_millis(100));
     }
 }
 
 fn start(trees: &Trees, results: &mut Results) {
-    let small = trees.small();
-    let limit = Duration::from_millis(10);
-    let commands: [(&str, Vec<&str>); 3] = [
-        ("chkctl --version", vec!["--version"]),
-        ("chkctl uid x", vec!["uid"]),
-        ("chkctl list, one small snapshot", vec!["list"]),
-    ];
     let nothing = median(30, || process(&mut Command::new("true"), 0));
     results.note("a process that does nothing (true)", &time(nothing));
-    for (what, args) in commands {
-        let place = if args == ["list"] { small } else { Path::new("x") };
-        let time = median(30, || process(&mut chkctl(args.iter().copied(), place), 0));
-        results.under(what, time, limit);
+    let mut list = chkctl(&["list"]);
+    list.arg(trees.small());
+    let commands = [
+        ("chkctl --version", chkctl(&["--version"])),
+        ("chkctl uid x", chkctl(&["uid", "x"])),
+        ("chkctl list, one small snapshot", list),
+    ];
+    for (what, mut command) in commands {
+        let time = median(30, || process(&mut command, 0));
+        results.under(what, time, Duration::from_millis(10));
     }
 }
 
 fn list(trees: &Trees, results: &mut Results) {
     for many in [trees.jobs(), trees.checkpoints()] {
-        let took = median(5, || process(&mut chkctl(["list"], many.root()), 0));
+        let took = median(5, || process(chkctl(&["list"]).arg(many.root()), 0));
         results.note(&format!("list {}", many.what), &time(took));
     }
 }
 
 fn inspect(trees: &Trees, results: &mut Results) {
-    let dir = &trees.large_with_files().dir;
-    let command = || chkctl(["inspect", "--json"], dir);
-    let took = median(5, || process(&mut command(), 0));
-    let what = format!("inspect --json of {} handles", LARGE.files());
-    results.note(&what, &time(took));
-    results.note("peak memory of that", &megabytes(peak_of(&mut command(), 0)));
+    let mut command = chkctl(&["inspect", "--json"]);
+    command.arg(&trees.large_with_files().dir);
+    let took = median(5, || process(&mut command, 0));
+    results.note(&format!("inspect --json of {} handles", LARGE.files()), &time(took));
+    results.note("peak memory of that", &megabytes(peak_of(&mut command, 0)));
 }
