@@ -237,24 +237,28 @@ impl Session {
             ));
         };
         let roots = settings::roots(dir)?;
-        if roots.is_empty() {
+        let places = |root: Option<String>| root.map(|text| self.place(&text)).transpose();
+        let (checkpoints, savepoints) = (places(roots.checkpoints)?, places(roots.savepoints)?);
+        // A savepoint directory is made with the first savepoint. A checkpoint directory that is not there may be one
+        // that is not mounted.
+        let there = |place: &Location| {
+            let missing = self.storage.stat(place).is_err_and(|error| error.is_not_found());
+            if missing {
+                self.say(format_args!("note: {place} is not there (yet)"));
+            }
+            !missing
+        };
+        let savepoints = savepoints.filter(|place| checkpoints.is_none() || there(place));
+        let found: Vec<Location> = checkpoints.into_iter().chain(savepoints).collect();
+        if found.is_empty() {
             let message = format!("the configuration in {} names no checkpoint or savepoint directory", dir.display());
             return Err(failure(Exit::Usage, message));
         }
-        let mut places = Vec::new();
-        for text in roots {
-            let place = self.place(&text)?;
-            match self.storage.stat(&place) {
-                // A savepoint directory is made with the first savepoint.
-                Err(error) if error.is_not_found() => self.say(format_args!("note: {place} is not there (yet)")),
-                _ => places.push(place),
-            }
-        }
-        Ok(places)
+        Ok(found)
     }
 
-    /// Where to find a place that was given: there, if something is there; else where the maps put it, as a place
-    /// may be named as handles name it; else the same without the entropy marker of a Flink configuration.
+    /// Where to find a place that was given: where the maps put it, as a place may be named as handles name it; else
+    /// there; else where the maps put it without the entropy marker of a Flink configuration.
     fn place(&self, text: &str) -> anyhow::Result<Location> {
         let place = Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
         let place = absolute(&place);
@@ -263,7 +267,7 @@ impl Session {
             let nothing = [StorageErrorKind::NotFound, StorageErrorKind::Unsupported];
             self.storage.stat(place).is_err_and(|error| nothing.contains(&error.kind))
         };
-        let candidates = [&place, &mapped, &mapped.without_entropy_marker()].map(Location::clone);
+        let candidates = [&mapped, &place, &mapped.without_entropy_marker()].map(Location::clone);
         Ok(candidates.into_iter().find(|place| !nothing_at(place)).unwrap_or(mapped))
     }
 

@@ -88,7 +88,8 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
         let line = if io::stdout().is_terminal() { Escaped(&path).to_string() } else { path };
         session.print(&format!("{line}\n"))?;
     }
-    Ok(match (found, refused) {
+    let unknown = skipped.iter().any(|report| report.verdict == Verdict::Unknown);
+    Ok(match (found, unknown) {
         (Some(_), _) => Exit::Fine,
         (None, true) => Exit::NoVerdict,
         (None, false) => Exit::Findings,

@@ -46,13 +46,19 @@ const CHECKPOINT_KEYS: &[&str] =
 const SAVEPOINT_KEYS: &[&str] =
     &["execution.checkpointing.savepoint-dir", "state.savepoints.dir", "savepoints.state.backend.fs.dir"];
 
+/// The directories that a configuration of Flink names.
+pub(super) struct FlinkRoots {
+    pub checkpoints: Option<String>,
+    pub savepoints: Option<String>,
+}
+
 /// The checkpoint and savepoint directories that the configuration in `dir` names.
-pub(super) fn roots(dir: &Path) -> anyhow::Result<Vec<String>> {
+pub(super) fn roots(dir: &Path) -> anyhow::Result<FlinkRoots> {
     let settings = load(dir)?;
     let first = |keys: &[&str]| keys.iter().find_map(|key| settings.get(*key)).cloned();
-    let mut roots: Vec<String> = [first(CHECKPOINT_KEYS), first(SAVEPOINT_KEYS)].into_iter().flatten().collect();
-    roots.dedup();
-    Ok(roots)
+    let checkpoints = first(CHECKPOINT_KEYS);
+    let savepoints = first(SAVEPOINT_KEYS).filter(|savepoints| Some(savepoints) != checkpoints.as_ref());
+    Ok(FlinkRoots { checkpoints, savepoints })
 }
 
 fn load(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
@@ -105,7 +111,8 @@ mod tests {
     fn roots_of(name: &str, text: &str) -> Vec<String> {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join(name), text).expect("a file");
-        roots(dir.path()).expect("roots")
+        let roots = roots(dir.path()).expect("roots");
+        roots.checkpoints.into_iter().chain(roots.savepoints).collect()
     }
 
     #[test]

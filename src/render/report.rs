@@ -165,7 +165,11 @@ pub fn list_table(reports: &[SnapshotReport], shares: &[Share], colour: bool) ->
             Cell::new(number(report.checkpoint_id)),
             Cell::new(kind_words(report)),
             Cell::new(or_dash(bytes_of(report.state_size.unwrap_or(0)).to_string())),
-            Cell::new(or_dash(Bytes(share.own_bytes).to_string())),
+            Cell::new(if report.verdict == Verdict::Unknown {
+                "-".to_owned()
+            } else {
+                Bytes(share.own_bytes).to_string()
+            }),
             Cell::new(or_dash(Bytes(share.shared_bytes).to_string())),
             Cell::new(or_dash(match missing {
                 0 => report.files.referenced.to_string(),

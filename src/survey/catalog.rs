@@ -1,12 +1,12 @@
 //! Finds snapshots: any mix of checkpoint roots, job directories, savepoint directories and single snapshots.
 //!
-//! A snapshot is a directory with a `_metadata`; a directory `chk-N` without one is an incomplete checkpoint. The walk
+//! A snapshot is a directory with a `_metadata`; a directory named as Flink names one, but without it, is incomplete. The walk
 //! does not enter `shared`, `taskowned` and `dstl` of a job, hidden directories (where prune puts things aside) and
 //! `lost+found`, and does not follow symbolic links below the place it was given.
 
 use super::resolve::absolute;
 use crate::model::Location;
-use crate::storage::{Entry, EntryKind, Storage, StorageError};
+use crate::storage::{Entry, EntryKind, Storage, StorageError, StorageErrorKind};
 use jiff::Timestamp;
 use std::collections::HashSet;
 
@@ -79,6 +79,14 @@ pub fn checkpoint_number(name: &str) -> Option<u64> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
+/// Whether a directory is named as Flink names savepoints: `savepoint-`, six digits of the job id, twelve random ones
+/// (`AbstractFsCheckpointStorageAccess.initializeLocationForSavepoint`).
+pub fn is_savepoint_name(name: &str) -> bool {
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let parts = name.strip_prefix("savepoint-").and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(job, random)| digits(job, 6) && digits(random, 12))
+}
+
 /// Whether a directory name is a job id.
 pub fn is_job_id(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -143,7 +151,12 @@ impl Catalog {
                     continue;
                 }
                 let child = dir.with_suffix(&format!("/{}", entry.name));
-                if checkpoint_number(&entry.name).is_some() {
+                if entry.name.contains(['\\', char::REPLACEMENT_CHARACTER]) {
+                    let message = "its name cannot be written in a path of Flink's";
+                    self.unlisted(child.clone(), StorageError::new(StorageErrorKind::Other, &child, message));
+                    continue;
+                }
+                if checkpoint_number(&entry.name).is_some() || is_savepoint_name(&entry.name) {
                     self.snapshots.push(snapshot(storage, child.clone(), child.with_suffix(&format!("/{METADATA}"))));
                     continue;
                 }
@@ -155,15 +168,20 @@ impl Catalog {
                     Ok(entries) => pending.push((child, entries)),
                     // It went away meanwhile.
                     Err(error) if error.is_not_found() => {}
-                    Err(error) => self.snapshots.push(SnapshotDir {
-                        metadata_file: child.with_suffix(&format!("/{METADATA}")),
-                        job_id: is_job_id(child.name()).then(|| child.name().to_owned()),
-                        dir: child,
-                        state: SnapshotState::UnlistedDirectory(error),
-                    }),
+                    Err(error) => self.unlisted(child, error),
                 }
             }
         }
+    }
+
+    /// Notes a directory that may hold snapshots which cannot be seen.
+    fn unlisted(&mut self, dir: Location, error: StorageError) {
+        self.snapshots.push(SnapshotDir {
+            metadata_file: dir.with_suffix(&format!("/{METADATA}")),
+            job_id: is_job_id(dir.name()).then(|| dir.name().to_owned()),
+            dir,
+            state: SnapshotState::UnlistedDirectory(error),
+        });
     }
 }
 

@@ -35,6 +35,8 @@ pub struct SnapshotReport {
     pub state_size: Option<i64>,
     /// Size in bytes of the `_metadata`.
     pub metadata_size: Option<u64>,
+    /// Bytes of files in the directory of an incomplete one, where [`super::Judge::keep_files`] asked for files.
+    pub incomplete_bytes: Option<u64>,
     /// Directories of other jobs that it refers into.
     pub depends_on: Vec<String>,
     /// The files it refers to, where [`Judge::keep_files`] asked for them.
@@ -90,6 +92,7 @@ impl SnapshotReport {
             findings: Vec::new(),
             state_size: None,
             metadata_size: None,
+            incomplete_bytes: None,
             depends_on: Vec::new(),
             used: Vec::new(),
         }

@@ -12,7 +12,8 @@ pub fn shares(reports: &[SnapshotReport]) -> Vec<Share> {
         *users.entry((&file.dir, &file.name)).or_default() += 1;
     }
     let share = |report: &SnapshotReport| {
-        let mut share = Share { own_bytes: report.metadata_size.unwrap_or(0), shared_bytes: 0 };
+        let mut share =
+            Share { own_bytes: report.metadata_size.or(report.incomplete_bytes).unwrap_or(0), shared_bytes: 0 };
         for file in &report.used {
             match users.get(&(&file.dir, &*file.name)) {
                 Some(1) => share.own_bytes += file.bytes,

@@ -8,7 +8,7 @@ mod size;
 
 use super::catalog::{SnapshotDir, SnapshotState};
 use super::elsewhere;
-use super::finding::{Code, Finding, Severity, verdict_of};
+use super::finding::{Code, Finding, Severity, Verdict, verdict_of};
 use super::inventory::Inventory;
 use super::references::{self, Extent, Place, Reference, StateKind};
 use super::report::{FileCounts, SnapshotReport, UsedFile, no_metadata, undecodable, unreadable_metadata};
@@ -94,6 +94,10 @@ impl<'s> Judge<'s> {
             ),
         }
         report.verdict = verdict_of(&report.findings);
+        if self.keep_files && report.verdict == Verdict::Incomplete {
+            let usage = self.inventory.storage().usage(&snapshot.dir);
+            report.incomplete_bytes = usage.ok().map(|usage| usage.bytes);
+        }
         report
     }
 
@@ -269,7 +273,7 @@ impl<'s> Judge<'s> {
                 .map(|(file, bytes)| UsedFile {
                     dir: Arc::clone(&dirs[file.place.dir]),
                     name: Box::from(&*file.place.name),
-                    bytes,
+                    bytes: if file.presence == Presence::Missing { 0 } else { bytes },
                 })
                 .collect();
         }

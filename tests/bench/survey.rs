@@ -91,7 +91,7 @@ fn decode(trees: &Trees, results: &mut Results) {
             let theirs = || Other("Flink", flink);
             results.faster("decode it, against Flink's classes", in_memory, theirs(), 20.0);
             results.faster("... and look at every handle", walked, theirs(), 20.0);
-            results.faster("... or read the file too, as Flink does", warm, theirs(), 20.0);
+            results.beside("... or read the file too, as Flink does", warm, theirs());
         }
         Err(why) => {
             eprintln!("\n*** THE COMPARISON WITH FLINK WAS SKIPPED: {why}\n");

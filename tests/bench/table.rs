@@ -28,10 +28,14 @@ impl Results {
 
     /// A time that another must be at least so many times as long as.
     pub fn faster(&mut self, what: &str, ours: Duration, theirs: Other<'_>, least: f64) {
-        let ratio = theirs.1.as_secs_f64() / ours.as_secs_f64();
         let goal = format!("at least {least} × faster");
-        let shown = format!("{} faster", times(ratio));
-        self.add(what, &time(ours), &theirs.show(), &shown, &goal, Some(ratio >= least));
+        let met = theirs.over(ours) >= least;
+        self.add(what, &time(ours), &theirs.show(), &theirs.shown_over(ours), &goal, Some(met));
+    }
+
+    /// A time beside another, without a goal.
+    pub fn beside(&mut self, what: &str, ours: Duration, theirs: Other<'_>) {
+        self.add(what, &time(ours), &theirs.show(), &theirs.shown_over(ours), "-", None);
     }
 
     /// A time with a limit.
@@ -74,6 +78,14 @@ pub struct Other<'n>(pub &'n str, pub Duration);
 impl Other<'_> {
     fn show(&self) -> String {
         format!("{}: {}", self.0, time(self.1))
+    }
+
+    fn over(&self, ours: Duration) -> f64 {
+        self.1.as_secs_f64() / ours.as_secs_f64()
+    }
+
+    fn shown_over(&self, ours: Duration) -> String {
+        format!("{} faster", times(self.over(ours)))
     }
 }
 

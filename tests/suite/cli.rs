@@ -588,6 +588,8 @@ fn a_configured_savepoint_directory_may_be_missing_and_a_root_in_another_store_i
     let run = conf(format!("state.checkpoints.dir: {ck}\nstate.savepoints.dir: {ck}/no-savepoint-yet\n"));
     assert_eq!((run.stdout, run.status), (format!("{}\n", chk.display()), 0));
     assert!(run.stderr.contains("no-savepoint-yet is not there"), "{}", run.stderr);
+    let run = conf(format!("state.checkpoints.dir: {ck}/not-mounted\nstate.savepoints.dir: {ck}\n"));
+    assert_eq!((&*run.stdout, run.status), ("", 5), "the newest may be there: {}", run.stderr);
     let run = conf(format!("state.checkpoints.dir: hdfs://nn/ck\nstate.savepoints.dir: {ck}\n"));
     assert_eq!((&*run.stdout, run.status), ("", 5), "the newest may be there: {}", run.stderr);
     let mapped = layout.chkctl([

@@ -97,7 +97,10 @@ impl Case {
 /// The binary, with nothing of the environment that changes what it does.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chkctl"));
-    command.env_remove("FLINK_CONF_DIR").env_remove("NO_COLOR").env("COLUMNS", "120");
+    for name in ["FLINK_CONF_DIR", "CHKCTL_CONFIG", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command.env("COLUMNS", "120");
     command
 }
 
