@@ -211,7 +211,24 @@ impl<'a> Reader<'a> {
         let start = self.offset();
         let len = self.u16()?;
         let bytes = self.take(usize::from(len))?;
-        JavaStr::from_modified_utf8(bytes).ok_or_else(|| self.invalid_at(start, "a string that is not modified UTF-8"))
+        JavaStr::from_modified_utf8(bytes).ok_or_else(|| self.not_utf(start))
+    }
+
+    /// Checks what [`Reader::utf`] reads, and passes over it; gives its length in bytes.
+    #[inline]
+    pub fn pass_utf(&mut self) -> Decoded<usize> {
+        let start = self.offset();
+        let len = self.u16()?;
+        let bytes = self.take(usize::from(len))?;
+        match java_str::is_valid(bytes) {
+            true => Ok(bytes.len()),
+            false => Err(self.not_utf(start)),
+        }
+    }
+
+    #[cold]
+    fn not_utf(&self, start: u64) -> Box<DecodeError> {
+        self.invalid_at(start, "a string that is not modified UTF-8")
     }
 
     /// A count of items, each of which takes at least `min_size` bytes of input.

@@ -202,7 +202,12 @@ fn write_incremental(out: &mut Writer, handle: &Incremental<'_>) -> Result<(), E
 fn read_local_files<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<LocalFiles<'a>> {
     // A name and a handle.
     let count = reader.count("the number of files", 3)?;
-    LocalFiles::read(reader, budget, count, read_local_file)
+    LocalFiles::read(reader, budget, count, check_local_file, read_local_file)
+}
+
+fn check_local_file(reader: &mut Reader<'_>, budget: &mut Budget) -> Decoded<i64> {
+    reader.pass_utf()?;
+    stream::check(reader, budget)
 }
 
 fn read_local_file<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Decoded<LocalFile<'a>> {

@@ -14,6 +14,8 @@ const RELATIVE: u8 = 6;
 const SEGMENT: u8 = 15;
 const EMPTY_SEGMENT: u8 = 16;
 
+const EMPTY_PATH: &str = "an empty path";
+
 /// Reads a handle; `None` for a null one.
 #[inline]
 pub(super) fn read<'a>(reader: &mut Reader<'a>, budget: &mut Budget, depth: u32) -> Decoded<Option<StreamHandle<'a>>> {
@@ -47,6 +49,26 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, budget: &mut Budget, depth: u32)
         }
     };
     Ok(Some(handle))
+}
+
+/// Checks a handle as [`required`] does, and passes over it; gives its size. Whole files, of which a large `_metadata`
+/// has hundreds of thousands, are not made into handles for it.
+#[inline]
+pub(super) fn check(reader: &mut Reader<'_>, budget: &mut Budget) -> Decoded<i64> {
+    match reader.rest().first() {
+        Some(&FILE) => {
+            reader.u8()?;
+            let size = read_size(reader)?;
+            pass_path(reader)?;
+            Ok(size)
+        }
+        Some(&RELATIVE) => {
+            reader.u8()?;
+            pass_path(reader)?;
+            read_size(reader)
+        }
+        _ => Ok(required(reader, budget, 0)?.state_size()),
+    }
 }
 
 /// Reads a handle where Flink's constructors refuse a null one.
@@ -101,8 +123,18 @@ pub(super) fn read_path<'a>(reader: &mut Reader<'a>) -> Decoded<JavaStr<'a>> {
     let at = reader.offset();
     let path = reader.utf()?;
     match path.is_empty() {
-        true => Err(reader.invalid_at(at, "an empty path")),
+        true => Err(reader.invalid_at(at, EMPTY_PATH)),
         false => Ok(path),
+    }
+}
+
+/// Checks a path and passes over it.
+#[inline]
+fn pass_path(reader: &mut Reader<'_>) -> Decoded<()> {
+    let at = reader.offset();
+    match reader.pass_utf()? {
+        0 => Err(reader.invalid_at(at, EMPTY_PATH)),
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,9 @@ use std::fmt;
 /// Reads one file of a list, as the format has it.
 pub type ReadLocalFile = for<'b> fn(&mut Reader<'b>, &mut Budget) -> Decoded<LocalFile<'b>>;
 
+/// Checks one file of a list and passes over it; gives its size.
+pub type CheckLocalFile = for<'b> fn(&mut Reader<'b>, &mut Budget) -> Decoded<i64>;
+
 /// A list of files. One that was decoded stays as it stands in the input, checked, and its items are made as they are
 /// asked for: a job of a thousand subtasks has hundreds of thousands of them, and their memory would cost more than
 /// reading them again.
@@ -20,12 +23,18 @@ enum List<'a> {
 }
 
 impl<'a> LocalFiles<'a> {
-    /// Checks `count` files of the input and leaves them there.
-    pub fn read(reader: &mut Reader<'a>, budget: &mut Budget, count: usize, read: ReadLocalFile) -> Decoded<Self> {
+    /// Checks `count` files of the input and leaves them there. What `check` lets pass, `read` must read.
+    pub fn read(
+        reader: &mut Reader<'a>,
+        budget: &mut Budget,
+        count: usize,
+        check: CheckLocalFile,
+        read: ReadLocalFile,
+    ) -> Decoded<Self> {
         let start = reader.rest();
         let mut state_size = 0_i64;
         for _ in 0..count {
-            state_size = state_size.wrapping_add(read(reader, budget)?.stream.state_size());
+            state_size = state_size.wrapping_add(check(reader, budget)?);
         }
         let bytes = start.get(..start.len().saturating_sub(reader.left())).unwrap_or_default();
         Ok(LocalFiles(List::Encoded { bytes, count, state_size, read }))

@@ -1,12 +1,12 @@
 //! The local file system.
 
 mod large;
+mod listing;
 
 use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
 use crate::model::Location;
-use foldhash::{HashMap, HashMapExt as _};
 use jiff::Timestamp;
-use std::fs::{self, DirEntry, File, FileType, Metadata};
+use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -48,12 +48,9 @@ impl Storage for LocalStorage {
             Err(error) => return vec![Presence::Unknown(error); names.len()],
         };
         if names.len() >= LIST_FROM
-            && let Ok(listed) = list_names(&path, names)
+            && let Ok(answers) = listing::lookup(&path, names, progress)
         {
-            return in_parallel(&listed, progress, |entry| match entry {
-                Some(entry) => presence(|| entry.path(), entry.metadata()),
-                None => Presence::Missing,
-            });
+            return answers;
         }
         in_parallel(names, progress, |name| {
             let file = path.join(name);
@@ -124,23 +121,6 @@ fn read_whole(path: &Path, size: usize, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(size);
     File::open(path)?.take(limit).read_to_end(&mut content)?;
     Ok(content)
-}
-
-/// The entry of each name, by one listing.
-fn list_names(path: &Path, names: &[&str]) -> io::Result<Vec<Option<DirEntry>>> {
-    let mut wanted: HashMap<&[u8], usize> = HashMap::with_capacity(names.len());
-    wanted.extend(names.iter().enumerate().map(|(index, name)| (name.as_bytes(), index)));
-    let mut found: Vec<Option<DirEntry>> = Vec::new();
-    found.resize_with(names.len(), || None);
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let place = wanted.get(entry.file_name().as_encoded_bytes());
-        if let Some(slot) = place.and_then(|&index| found.get_mut(index)) {
-            *slot = Some(entry);
-        }
-    }
-    // The same name asked for twice has one slot; the others are asked for by themselves.
-    if wanted.len() != names.len() { Err(io::Error::other("repeated names")) } else { Ok(found) }
 }
 
 fn presence(path: impl Fn() -> PathBuf, metadata: io::Result<Metadata>) -> Presence {

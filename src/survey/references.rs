@@ -1,6 +1,7 @@
 //! Every file that a `_metadata` refers to, with its owner and what Flink wants of it.
 
 use crate::format::merged_channels;
+use crate::model::SubtaskState;
 use crate::model::handle::{Changelog, Incremental};
 use crate::model::{
     ChannelHandle, ChannelInfo, ChannelSide, KeyGroupRange, KeyedHandle, LocalFiles, Metadata, OperatorHandle,
@@ -196,6 +197,16 @@ pub fn walk<'m>(metadata: &Metadata<'m>, mut each: impl FnMut(Reference<'m>)) {
         let Part { owner, state, local_path, offsets: _ } = part;
         each(Reference { owner, state, local_path, place, extent });
     });
+}
+
+/// A number of references to make room for: a little more than most files of Flink's have.
+pub fn at_most(metadata: &Metadata<'_>) -> usize {
+    let states = metadata.operators.iter().flat_map(|op| op.subtasks()).filter_map(|subtask| subtask.state.as_deref());
+    let files = |state: &SubtaskState<'_>| match state.managed_keyed.as_deref() {
+        Some(KeyedHandle::Incremental(h)) => h.shared.len() + h.private.len(),
+        _ => 0,
+    };
+    states.map(|state| files(state) + 4).sum()
 }
 
 /// What a stream is a part of.

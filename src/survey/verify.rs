@@ -135,8 +135,7 @@ impl<'s> Judge<'s> {
     /// Resolves all references as Flink does, and finds the ones that mean the same file.
     pub(super) fn resolve<'m>(&self, metadata: &'m Metadata<'m>, dir: &Location) -> References<'m> {
         let mut resolver = Resolver::new(self.exclusive(dir));
-        let mut count = 0;
-        references::walk(metadata, |_| count += 1);
+        let count = references::at_most(metadata);
         let mut files: Vec<ReferencedFile<'m>> = Vec::with_capacity(count);
         let mut known: HashMap<FilePlace<'m>, usize> = HashMap::with_capacity(count);
         let mut list = Vec::with_capacity(count);

@@ -14,7 +14,7 @@ impl<'a> JavaStr<'a> {
     /// Takes bytes that `java.io.DataInputStream.readUTF` would accept; `None` for others.
     #[inline]
     pub fn from_modified_utf8(bytes: &'a [u8]) -> Option<Self> {
-        (is_ascii(bytes) || is_modified_utf8(bytes)).then_some(JavaStr(Cow::Borrowed(bytes)))
+        is_valid(bytes).then_some(JavaStr(Cow::Borrowed(bytes)))
     }
 
     /// The bytes as they stand in the file, without the length.
@@ -96,6 +96,12 @@ fn push_unit(out: &mut Vec<u8>, unit: u16) {
     }
 }
 
+/// Whether `DataInputStream.readUTF` accepts the bytes.
+#[inline]
+pub(super) fn is_valid(bytes: &[u8]) -> bool {
+    is_ascii(bytes) || is_modified_utf8(bytes)
+}
+
 /// Like `[u8]::is_ascii`, in a shape that compiles to vector instructions: paths are most of a `_metadata`.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
@@ -108,7 +114,7 @@ fn is_ascii(bytes: &[u8]) -> bool {
     seen < 0x80
 }
 
-/// Whether `DataInputStream.readUTF` accepts the bytes. It checks the lead and continuation bits and nothing else:
+/// The whole of the rule. Java checks the lead and continuation bits and nothing else:
 /// overlong forms and lone surrogates pass, sequences of four bytes do not.
 fn is_modified_utf8(bytes: &[u8]) -> bool {
     next_unit_all(bytes, |_| {})
