@@ -10,14 +10,17 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Local files, by paths and `file:` URIs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalStorage;
 
-/// From this many names on a directory is listed instead of asked for each. A local stat takes a microsecond or two,
-/// so below it the choice does not matter, and a huge directory is not read for a few files.
-const LIST_FROM: usize = 256;
+/// So many names are asked for one by one before it is decided whether to list their directory.
+const SAMPLE: usize = 256;
+/// Where a name takes longer than this, a listing pays: a file server sends what it knows of hundreds of files with it.
+/// A local file system knows a name in a microsecond or two, and listing 200,000 of them first takes half as long again.
+const SLOW: Duration = Duration::from_micros(20);
 /// Names that one thread takes at least.
 const PER_THREAD: usize = 2_000;
 
@@ -47,15 +50,19 @@ impl Storage for LocalStorage {
             Ok(path) => path,
             Err(error) => return vec![Presence::Unknown(error); names.len()],
         };
-        if names.len() >= LIST_FROM
-            && let Ok(answers) = listing::lookup(&path, names, progress)
-        {
-            return answers;
-        }
-        in_parallel(names, progress, |name| {
+        let one_by_one = |name: &&str| {
             let file = path.join(name);
             presence(|| file.clone(), fs::metadata(&file))
-        })
+        };
+        let (sample, rest) = names.split_at(names.len().min(SAMPLE));
+        let start = Instant::now();
+        let mut answers = in_parallel(sample, progress, one_by_one);
+        let slow = start.elapsed() > SLOW * u32::try_from(sample.len()).unwrap_or(u32::MAX);
+        match (slow && !rest.is_empty()).then(|| listing::lookup(&path, rest, progress)) {
+            Some(Ok(listed)) => answers.extend(listed),
+            Some(Err(_)) | None => answers.extend(in_parallel(rest, progress, one_by_one)),
+        }
+        answers
     }
 
     fn usage(&self, dir: &Location) -> Result<Usage, StorageError> {
@@ -222,23 +229,28 @@ mod tests {
     }
 
     #[test]
-    fn many_names_and_few_get_the_same_answers() {
+    fn one_by_one_by_listing_and_on_several_threads_the_answers_are_the_same() {
         let dir = tempfile::tempdir().expect("a directory");
-        let names: Vec<String> = (0..LIST_FROM + 10).map(|i| format!("f{i}")).collect();
+        let names: Vec<String> = (0..PER_THREAD * 3).map(|i| format!("f{i}")).collect();
         for (i, name) in names.iter().enumerate().filter(|(i, _)| i % 3 != 0) {
-            fs::write(dir.path().join(name), vec![0; i]).expect("a file");
+            fs::write(dir.path().join(name), vec![0; i % 7]).expect("a file");
         }
         fs::create_dir(dir.path().join("f0")).expect("a directory");
+        fs::write(dir.path().join("foreign"), b"x").expect("a file");
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let storage = LocalStorage;
-        let at_once = storage.lookup(&place(dir.path()), &names, &|_| {});
+        let at_once = LocalStorage.lookup(&place(dir.path()), &names, &|_| {});
+        let told = std::cell::Cell::new(0);
+        let listed = listing::lookup(dir.path(), &names, &|done| told.set(told.get() + done)).expect("a listing");
         let one_by_one: Vec<Presence> =
-            names.iter().flat_map(|name| storage.lookup(&place(dir.path()), &[name], &|_| {})).collect();
+            names.iter().flat_map(|name| LocalStorage.lookup(&place(dir.path()), &[name], &|_| {})).collect();
         assert_eq!(at_once, one_by_one);
+        assert_eq!(listed, one_by_one);
+        assert_eq!(told.get(), names.len() as u64);
         assert_eq!(
             at_once[..4],
             [Presence::NotAFile, Presence::File { size: 1 }, Presence::File { size: 2 }, Presence::Missing]
         );
+        assert!(listing::lookup(dir.path(), &["f1", "f1"], &|_| {}).is_err(), "one name twice");
     }
 
     #[test]
