@@ -4,7 +4,7 @@
 //!
 //! - [`wire`]: Java's `DataInput` and `DataOutput` on byte slices.
 //! - [`model`]: what a checkpoint is.
-//! - [`format`]: the `_metadata` file, bytes ↔ model; no I/O.
+//! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: a small trait, the local file system, and a double that injects faults.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
 //! - [`render`]: values → tables and JSON.

@@ -39,7 +39,7 @@ pub struct SnapshotReport {
     pub incomplete_bytes: Option<u64>,
     /// Directories of other jobs that it refers into.
     pub depends_on: Vec<String>,
-    /// The files it refers to, where [`Judge::keep_files`] asked for them.
+    /// The files it refers to, where [`super::Judge::keep_files`] asked for them.
     pub used: Vec<UsedFile>,
 }
 
