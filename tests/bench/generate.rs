@@ -81,7 +81,8 @@ impl Snapshot {
     pub fn new(job: &Path, id: u32, shape: Shape) -> Self {
         let dir = job.join(format!("chk-{id}"));
         let mut maker = Maker {
-            random: Random::of(&dir),
+            // Not by the whole path: the temporary directory has another name in every run.
+            random: Random::of(&Path::new(job.file_name().unwrap_or_default()).join(format!("chk-{id}"))),
             shared: job.join("shared"),
             exclusive: dir.clone(),
             id: id.into(),
