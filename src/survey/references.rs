@@ -1,11 +1,10 @@
 //! Every file that a `_metadata` refers to, with its owner and what Flink wants of it.
 
 use crate::format::merged_channels;
-use crate::model::SubtaskState;
 use crate::model::handle::{Changelog, Incremental};
 use crate::model::{
     ChannelHandle, ChannelInfo, ChannelSide, KeyGroupRange, KeyedHandle, LocalFiles, Metadata, OperatorHandle,
-    StreamHandle,
+    StreamHandle, SubtaskState,
 };
 use crate::wire::JavaStr;
 
@@ -308,11 +307,4 @@ impl<'m, F: FnMut(Part<'m>, &StreamHandle<'m>)> Walker<'_, F> {
         };
         self.stream(state, None, &handle.stream, Offsets::of_channels(&handle.info));
     }
-}
-
-/// The directories that file-merging handles name. Flink does not need them to restore.
-pub fn merging_directories<'m>(metadata: &'m Metadata<'m>) -> impl Iterator<Item = &'m JavaStr<'m>> {
-    let states = metadata.operators.iter().flat_map(|op| op.subtasks()).filter_map(|subtask| subtask.state.as_deref());
-    let handles = states.flat_map(|state| state.operator_handles()).filter_map(|(_, h)| h.merging.as_deref());
-    handles.flat_map(|dirs| [&dirs.task_owned, &dirs.shared])
 }
