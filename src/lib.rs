@@ -5,7 +5,8 @@
 //! - [`wire`]: Java's `DataInput` and `DataOutput` on byte slices.
 //! - [`model`]: what a checkpoint is.
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
-//! - [`storage`]: where files are: a small trait, the local file system, and a double that injects faults.
+//! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
+//! - [`runtime`]: a compact stream runtime that writes checkpoints.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod format;
 pub mod model;
 pub mod render;
+pub mod runtime;
 pub mod storage;
 pub mod survey;
 pub mod wire;

@@ -1,12 +1,14 @@
 //! Where files are: a small blocking trait, the local file system behind it, and a double that injects faults.
 //!
-//! Only what a survey needs is here: looking and reading. Errors keep "it is not there" apart from "it could not be
+//! [`Storage`] is what a survey needs: looking and reading. [`WriteStorage`] is what a runtime needs on top. Errors keep "it is not there" apart from "it could not be
 //! said", since the first makes a snapshot broken and the second must never do so.
 
 pub mod faulty;
 pub mod local;
+mod write;
 
 pub use local::LocalStorage;
+pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};
 
 use crate::model::Location;
 use jiff::Timestamp;
@@ -116,6 +118,8 @@ pub enum StorageErrorKind {
     Unsupported,
     /// A file is larger than the caller takes.
     TooLarge,
+    /// Something is there already, where a new file was to be.
+    AlreadyExists,
     /// Anything else.
     Other,
 }

@@ -1,67 +1,190 @@
 //! A storage that fails where it is told to: faults as data, for tests of what chkctl says when a store does not
-//! answer.
+//! answer, and of what is left when a write fails half-way.
 
-use super::{Entry, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
+mod fault;
+
+pub use fault::{Effect, Fault, Operation, Which};
+
+use super::{
+    Entry, FileWriter, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage, WriteStorage, in_progress_name,
+};
 use crate::model::Location;
+use fault::{Ledger, Verdict};
+use std::sync::Arc;
 
-/// Wraps a storage and fails the operations on places that contain a given text.
+/// Wraps a storage and fails the operations that its faults choose.
 pub struct FaultyStorage<S> {
     inner: S,
-    faults: Vec<(String, StorageErrorKind)>,
+    ledger: Arc<Ledger>,
 }
 
 impl<S: Storage> FaultyStorage<S> {
     /// A storage without faults yet.
     pub fn new(inner: S) -> Self {
-        FaultyStorage { inner, faults: Vec::new() }
+        FaultyStorage { inner, ledger: Arc::default() }
     }
 
     /// Fails everything asked of places whose text contains `part`.
-    pub fn failing(mut self, part: &str, kind: StorageErrorKind) -> Self {
-        self.faults.push((part.to_owned(), kind));
+    pub fn failing(self, part: &str, kind: StorageErrorKind) -> Self {
+        self.with(Fault::on(Operation::ALL).at(part).failing(kind))
+    }
+
+    /// Adds a fault.
+    pub fn with(self, fault: Fault) -> Self {
+        self.inject(fault);
         self
     }
 
-    fn check(&self, place: &Location) -> Result<(), StorageError> {
-        let text = place.to_string();
-        match self.faults.iter().find(|(part, _)| text.contains(part)) {
-            Some((_, kind)) => Err(StorageError::new(*kind, place, "injected fault")),
-            None => Ok(()),
+    /// Adds a fault to a storage that is in use. Calls are counted from now on for it.
+    pub fn inject(&self, fault: Fault) {
+        self.ledger.add(fault);
+    }
+
+    /// Takes all faults away, and ends a crash.
+    pub fn heal(&self) {
+        self.ledger.heal();
+    }
+
+    /// The writing operations so far, failed ones included, with their places: a run without faults tells how many
+    /// there are to fail one after the other ([`Fault::nth`] on [`Operation::WRITES`]).
+    pub fn writes(&self) -> Vec<(Operation, String)> {
+        self.ledger.writes()
+    }
+
+    /// Does an operation as the faults allow it. Half of it is nothing, where it cannot be torn.
+    fn run<T>(
+        &self,
+        operation: Operation,
+        place: &Location,
+        whole: impl FnOnce(&S) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        match self.ledger.judge(operation, place) {
+            Verdict::Go => whole(&self.inner),
+            Verdict::Fail(error) | Verdict::Tear(error) => Err(error),
+            Verdict::FailAfter(error) => whole(&self.inner).and(Err(error)),
         }
     }
 }
 
 impl<S: Storage> Storage for FaultyStorage<S> {
     fn stat(&self, place: &Location) -> Result<Stat, StorageError> {
-        self.check(place)?;
-        self.inner.stat(place)
+        self.run(Operation::Stat, place, |inner| inner.stat(place))
     }
 
     fn list(&self, dir: &Location) -> Result<Vec<Entry>, StorageError> {
-        self.check(dir)?;
-        self.inner.list(dir)
+        self.run(Operation::List, dir, |inner| inner.list(dir))
     }
 
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
         let answers = self.inner.lookup(dir, names, progress);
         let checked = names.iter().zip(answers).map(|(name, answer)| {
-            self.check(&dir.with_suffix(&format!("/{name}"))).map_or_else(Presence::from_error, |()| answer)
+            let checked = self.run(Operation::Lookup, &dir.with_suffix(&format!("/{name}")), |_| Ok(answer));
+            checked.unwrap_or_else(Presence::from_error)
         });
         checked.collect()
     }
 
     fn usage(&self, dir: &Location) -> Result<Usage, StorageError> {
-        self.check(dir)?;
-        self.inner.usage(dir)
+        self.run(Operation::Usage, dir, |inner| inner.usage(dir))
     }
 
     fn read(&self, file: &Location, limit: u64) -> Result<Vec<u8>, StorageError> {
-        self.check(file)?;
-        self.inner.read(file, limit)
+        self.run(Operation::Read, file, |inner| inner.read(file, limit))
     }
 
     fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
-        self.check(file)?;
-        self.inner.read_range(file, offset, length)
+        self.run(Operation::ReadRange, file, |inner| inner.read_range(file, offset, length))
     }
 }
+
+impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
+    fn create_dirs(&self, dir: &Location) -> Result<(), StorageError> {
+        self.run(Operation::CreateDirs, dir, |inner| inner.create_dirs(dir))
+    }
+
+    fn create(&self, file: &Location) -> Result<Box<dyn FileWriter>, StorageError> {
+        let inner = self.run(Operation::Create, file, |inner| inner.create(file))?;
+        Ok(Box::new(FaultyWriter { inner: Some(inner), place: file.clone(), ledger: Arc::clone(&self.ledger) }))
+    }
+
+    fn publish(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
+        match self.ledger.judge(Operation::Publish, file) {
+            Verdict::Go => self.inner.publish(file, bytes),
+            Verdict::Fail(error) => Err(error),
+            Verdict::FailAfter(error) => self.inner.publish(file, bytes).and(Err(error)),
+            // Half of it is what a process leaves that ends meanwhile: part of the temporary file.
+            Verdict::Tear(error) => {
+                let dir = file.parent().unwrap_or_else(|| file.clone());
+                let temporary = dir.with_suffix(&format!("/{}", in_progress_name(file.name())));
+                let mut writer = self.inner.create(&temporary)?;
+                writer.write(half(bytes))?;
+                writer.finish()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn rename(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
+        self.run(Operation::Rename, from, |inner| inner.rename(from, to))
+    }
+
+    fn sync_dir(&self, dir: &Location) -> Result<(), StorageError> {
+        self.run(Operation::SyncDir, dir, |inner| inner.sync_dir(dir))
+    }
+
+    fn delete(&self, file: &Location) -> Result<bool, StorageError> {
+        self.run(Operation::Delete, file, |inner| inner.delete(file))
+    }
+
+    fn delete_empty_dir(&self, dir: &Location) -> Result<bool, StorageError> {
+        self.run(Operation::DeleteEmptyDir, dir, |inner| inner.delete_empty_dir(dir))
+    }
+}
+
+fn half(bytes: &[u8]) -> &[u8] {
+    bytes.split_at(bytes.len() / 2).0
+}
+
+struct FaultyWriter {
+    /// There until it is finished.
+    inner: Option<Box<dyn FileWriter>>,
+    place: Location,
+    ledger: Arc<Ledger>,
+}
+
+impl FaultyWriter {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.inner.as_mut().map_or(Ok(()), |inner| inner.write(bytes))
+    }
+}
+
+impl FileWriter for FaultyWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        match self.ledger.judge(Operation::Write, &self.place) {
+            Verdict::Go => self.append(bytes),
+            Verdict::Fail(error) => Err(error),
+            Verdict::FailAfter(error) => self.append(bytes).and(Err(error)),
+            Verdict::Tear(error) => self.append(half(bytes)).and(Err(error)),
+        }
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<u64, StorageError> {
+        match self.ledger.judge(Operation::Finish, &self.place) {
+            Verdict::Go => self.inner.take().map_or(Ok(0), FileWriter::finish),
+            Verdict::Fail(error) | Verdict::Tear(error) => Err(error),
+            Verdict::FailAfter(error) => self.inner.take().map_or(Ok(0), FileWriter::finish).and(Err(error)),
+        }
+    }
+}
+
+impl Drop for FaultyWriter {
+    fn drop(&mut self) {
+        // A process that is gone removes nothing.
+        if let Some(inner) = self.inner.take().filter(|_| self.ledger.crashed()) {
+            let _ = inner.finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

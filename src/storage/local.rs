@@ -2,6 +2,7 @@
 
 mod large;
 mod listing;
+mod writing;
 
 use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
 use crate::model::Location;
@@ -213,6 +214,7 @@ fn error_kind(error: &io::Error) -> StorageErrorKind {
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::InvalidInput => StorageErrorKind::NotFound,
         io::ErrorKind::PermissionDenied => StorageErrorKind::PermissionDenied,
+        io::ErrorKind::AlreadyExists => StorageErrorKind::AlreadyExists,
         io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::StaleNetworkFileHandle => {
             StorageErrorKind::Transient
         }

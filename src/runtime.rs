@@ -1,0 +1,4 @@
+//! A compact stream runtime: threads of one process that compute, and write checkpoints as Flink does.
+
+pub mod coordinator;
+pub mod restart;

@@ -1,0 +1,1 @@
+//! When to take a checkpoint, and what becomes of it.

@@ -1,0 +1,1 @@
+//! Whether a job starts again after a failure, and when.
