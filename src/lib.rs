@@ -6,6 +6,7 @@
 //! - [`model`]: what a checkpoint is.
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: a small trait, the local file system, and a double that injects faults.
+//! - [`state`]: the content of state files, bytes ↔ values; no I/O.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod format;
 pub mod model;
 pub mod render;
+pub mod state;
 pub mod storage;
 pub mod survey;
 pub mod wire;

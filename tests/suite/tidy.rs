@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["wire", "model"]),
     ("format", &["wire", "model", "format"]),
     ("storage", &["model", "storage"]),
+    ("state", &["wire", "model", "state"]),
     ("survey", &["wire", "model", "format", "storage", "survey"]),
     ("render", &["wire", "model", "format", "survey", "render"]),
     ("cli", &["wire", "model", "format", "storage", "survey", "render", "cli"]),
