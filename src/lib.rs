@@ -6,6 +6,7 @@
 //! - [`model`]: what a checkpoint is.
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
+//! - [`state`]: the content of state files, bytes ↔ values; no I/O.
 //! - [`runtime`]: a compact stream runtime that writes checkpoints.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
 //! - [`render`]: values → tables and JSON.
@@ -19,6 +20,7 @@ pub mod format;
 pub mod model;
 pub mod render;
 pub mod runtime;
+pub mod state;
 pub mod storage;
 pub mod survey;
 pub mod wire;

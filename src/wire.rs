@@ -340,6 +340,9 @@ pub enum EncodeError {
         /// What it cannot hold.
         what: &'static str,
     },
+    /// A value that the serializer of its type refuses to write.
+    #[error("a value that cannot be written: {0}")]
+    Unserializable(String),
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("format", &["wire", "model", "format"]),
     ("storage", &["model", "storage"]),
     ("runtime", &["wire", "model", "format", "storage", "state", "runtime"]),
+    ("state", &["wire", "model", "state"]),
     ("survey", &["wire", "model", "format", "storage", "survey"]),
     ("render", &["wire", "model", "format", "survey", "render"]),
-    ("cli", &["wire", "model", "format", "storage", "survey", "render", "cli"]),
+    ("cli", &["wire", "model", "format", "storage", "state", "runtime", "survey", "render", "cli"]),
     ("main", &[]),
     ("lib", &[]),
 ];

@@ -1,0 +1,203 @@
+//! Serializer snapshots, bytes ↔ model.
+
+use super::classes::{self, COMPOSITE, Composite, SIMPLE};
+use super::{Content, Outer, SerializerSnapshot};
+use crate::state::put;
+use crate::wire::{Decoded, EncodeError, Problem, Reader};
+use std::borrow::Cow;
+
+/// `TypeSerializerSnapshotSerializationProxy.VERSION`.
+const PROXY_VERSION: i32 = 2;
+/// `CompositeTypeSerializerSnapshot.MAGIC_NUMBER`.
+const COMPOSITE_MAGIC: i32 = 911_108;
+/// `NestedSerializersSnapshotDelegate.MAGIC_NUMBER` and `VERSION`.
+const NESTED_MAGIC: i32 = 1_333_245;
+const NESTED_VERSION: i32 = 1;
+const ENUM: &str = "org.apache.flink.api.common.typeutils.base.EnumSerializer$EnumSerializerSnapshot";
+/// How deep types may nest.
+const MAX_DEPTH: u32 = 32;
+
+impl SerializerSnapshot {
+    /// Appends the snapshot as it stands in the head of a state file, behind the version of the proxy
+    /// (`TypeSerializerSnapshotSerializationUtil.writeSerializerSnapshot`).
+    ///
+    /// # Errors
+    /// When a name is longer than the format allows.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put::i32(out, PROXY_VERSION);
+        self.write_versioned(out)
+    }
+
+    /// Reads what [`SerializerSnapshot::write`] writes.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot, or one of a class whose content is not known.
+    pub fn read(input: &mut Reader<'_>) -> Decoded<Self> {
+        let at = input.offset();
+        match input.i32()? {
+            PROXY_VERSION => Self::read_versioned(input),
+            other => Err(input.invalid_at(at, format_args!("version {other} of a serializer's snapshot"))),
+        }
+    }
+
+    /// Appends class, version and content (`TypeSerializerSnapshot.writeVersionedSnapshot`).
+    ///
+    /// # Errors
+    /// When a name is longer than the format allows.
+    pub fn write_versioned(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put::utf(out, &self.class)?;
+        put::i32(out, self.version);
+        match &self.content {
+            // Version 2 repeats the class of the serializer (`SimpleTypeSerializerSnapshot.readSnapshot`).
+            Content::Simple(_) if self.version == 2 => put::utf(out, &self.class),
+            Content::Simple(_) => Ok(()),
+            Content::Enum { class, constants } => {
+                put::utf(out, class)?;
+                put::count(out, "constants", constants.len())?;
+                constants.iter().try_for_each(|name| put::utf(out, name))
+            }
+            Content::Composite { outer_version, outer, nested, .. } => {
+                put::i32(out, COMPOSITE_MAGIC);
+                put::i32(out, *outer_version);
+                match outer {
+                    Outer::Nothing => {}
+                    Outer::Class(class) => put::utf(out, class)?,
+                    Outer::Padding(padding) => put::i32(out, *padding),
+                }
+                put::i32(out, NESTED_MAGIC);
+                put::i32(out, NESTED_VERSION);
+                put::count(out, "nested serializers", nested.len())?;
+                nested.iter().try_for_each(|part| part.write_versioned(out))
+            }
+        }
+    }
+
+    /// Reads what [`SerializerSnapshot::write_versioned`] writes.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot, or one of a class whose content is not known.
+    pub fn read_versioned(input: &mut Reader<'_>) -> Decoded<Self> {
+        read_at(input, 0)
+    }
+}
+
+fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerSnapshot> {
+    if depth >= MAX_DEPTH {
+        return Err(input.error(Problem::TooDeep(MAX_DEPTH)));
+    }
+    let at = input.offset();
+    let class = input.utf()?;
+    let class = class.to_str();
+    let version_at = input.offset();
+    let version = input.i32()?;
+    if let Some(row) = SIMPLE.iter().find(|row| row.class == class) {
+        if version != super::SIMPLE_VERSION {
+            return Err(input.invalid_at(version_at, format_args!("version {version} of {class}")));
+        }
+        return Ok(SerializerSnapshot { class: Cow::Borrowed(row.class), version, content: Content::Simple(row) });
+    }
+    if let Some(kind) = COMPOSITE.iter().find(|row| row.class == class) {
+        if version != super::COMPOSITE_VERSION {
+            return Err(input.invalid_at(version_at, format_args!("version {version} of {class}")));
+        }
+        let content = read_composite(input, kind, depth)?;
+        return Ok(SerializerSnapshot { class: Cow::Borrowed(kind.class), version, content });
+    }
+    if class == ENUM {
+        let content = read_enum(input)?;
+        return Ok(SerializerSnapshot { class: Cow::Borrowed(ENUM), version, content });
+    }
+    Err(input.invalid_at(at, format_args!("{class} is a serializer that chkctl does not know")))
+}
+
+fn expect(input: &mut Reader<'_>, wanted: i32, what: &'static str) -> Decoded<()> {
+    let at = input.offset();
+    match input.i32()? {
+        found if found == wanted => Ok(()),
+        found => Err(input.invalid_at(at, format_args!("{found} in the place of {what}, which is {wanted}"))),
+    }
+}
+
+fn read_composite(input: &mut Reader<'_>, kind: &'static Composite, depth: u32) -> Decoded<Content> {
+    expect(input, COMPOSITE_MAGIC, "the magic number of a composite serializer")?;
+    let outer_version = input.i32()?;
+    let outer = match kind.shape {
+        classes::Shape::Fields if kind.parts == 0 => Outer::Class(input.utf()?.to_string()),
+        classes::Shape::Nullable => Outer::Padding(input.i32()?),
+        _ => Outer::Nothing,
+    };
+    expect(input, NESTED_MAGIC, "the magic number of nested serializers")?;
+    expect(input, NESTED_VERSION, "the version of nested serializers")?;
+    let at = input.offset();
+    // A name of no letters and a version.
+    let count = input.count("the number of nested serializers", 6)?;
+    if count == 0 || (kind.parts != 0 && count != kind.parts) {
+        return Err(input.invalid_at(at, format_args!("{count} nested serializers in a {}", kind.name)));
+    }
+    let mut nested = Vec::with_capacity(count.min(32));
+    for _ in 0..count {
+        nested.push(read_at(input, depth.saturating_add(1))?);
+    }
+    Ok(Content::Composite { kind, outer_version, outer, nested })
+}
+
+fn read_enum(input: &mut Reader<'_>) -> Decoded<Content> {
+    let class = input.utf()?.to_string();
+    let count = input.count("the number of constants", 2)?;
+    let mut constants = Vec::new();
+    for _ in 0..count {
+        constants.push(input.utf()?.to_string());
+    }
+    Ok(Content::Enum { class, constants })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<SerializerSnapshot> {
+        use SerializerSnapshot as S;
+        vec![
+            S::string(),
+            S::tuple(vec![S::string(), S::list(S::long())]),
+            S::map(S::int(), S::array_list(S::double())),
+            S::timer(S::string(), S::time_window()),
+        ]
+    }
+
+    #[test]
+    fn snapshots_survive() {
+        for snapshot in all() {
+            let mut out = Vec::new();
+            snapshot.write(&mut out).expect("it fits");
+            let mut input = Reader::new(&out, "test");
+            assert_eq!(SerializerSnapshot::read(&mut input), Ok(snapshot));
+            assert_eq!(input.left(), 0);
+        }
+    }
+
+    #[test]
+    fn an_unknown_class_is_named() {
+        let mut out = Vec::new();
+        put::i32(&mut out, 2);
+        put::utf(&mut out, "com.example.Mine").expect("short");
+        put::i32(&mut out, 1);
+        let error = SerializerSnapshot::read(&mut Reader::new(&out, "key serializer")).map_err(|e| e.to_string());
+        assert_eq!(
+            error,
+            Err("key serializer, byte 4: com.example.Mine is a serializer that chkctl does not know".to_owned())
+        );
+    }
+
+    #[test]
+    fn damaged_snapshots_are_errors() {
+        for snapshot in all() {
+            let mut out = Vec::new();
+            snapshot.write(&mut out).expect("it fits");
+            for len in 0..out.len() {
+                let cut = out.get(..len).unwrap_or_default();
+                assert!(SerializerSnapshot::read(&mut Reader::new(cut, "test")).is_err());
+            }
+        }
+    }
+}
