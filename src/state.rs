@@ -21,11 +21,15 @@ pub mod keyed;
 pub mod meta;
 pub mod operator;
 mod put;
+mod ranges;
 pub mod serializer;
 mod snappy;
+mod timer;
 pub mod types;
 
 pub use keyed::KeyedHeader;
 pub use meta::{BackendStateType, KeyedStateType, StateMeta};
+pub use ranges::ranges;
 pub use serializer::SerializerSnapshot;
+pub use timer::Timer;
 pub use types::{Bytes, KeyType, StateType, TimeWindow, UserKey, UserType};

@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(written("word"), b"\x05word");
         assert_eq!(written(""), [1]);
         assert_eq!(written("é"), [2, 0xe9, 0x01]);
-        assert_eq!(written("状"), [2, 0xb6, 0xe4, 0x01]);
+        assert_eq!(written("状"), [2, 0xb6, 0xe5, 0x01]);
         assert_eq!(written(&"x".repeat(127)).get(..2), Some(&[0x80, 1][..]));
     }
 
