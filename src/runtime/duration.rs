@@ -36,7 +36,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     };
     let is_called = |labels: &[&str]| {
         let plural = |name: &&str| name.len() > 2 && label.strip_suffix('s') == Some(name);
-        labels.contains(&label.as_str()) || labels.iter().skip(1).any(|name| plural(&name))
+        labels.contains(&label.as_str()) || labels.iter().skip(1).any(plural)
     };
     let unit = UNITS.iter().find(|(labels, _)| is_called(labels)).map(|(_, unit)| *unit);
     let unit = unit.ok_or_else(|| refuse("its unit is none of d, h, min, s, ms, µs, ns"))?;

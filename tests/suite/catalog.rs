@@ -3,8 +3,8 @@
 
 use super::damage::{at, checkpoint, list, place, says};
 use super::support::{Case, FLINK_ROOT, Run, archives, command, metadata_files};
-use chkctl::storage::faulty::FaultyStorage;
-use chkctl::storage::{LocalStorage, StorageErrorKind};
+use chkctl::storage::faulty::{Effect, Fault, FaultyStorage, Operation};
+use chkctl::storage::{LocalStorage, StorageErrorKind, WriteStorage as _};
 use chkctl::survey::catalog::SnapshotState;
 use chkctl::survey::inventory::Inventory;
 use chkctl::survey::resolve::{PathMap, PathMaps};
@@ -764,4 +764,26 @@ fn files_that_flink_wrote_against_the_wrong_directory_are_found_and_copied_as_th
         }
         assert_eq!(verify(&case.tree()).status, 0);
     }
+}
+
+#[test]
+fn a_metadata_file_that_is_still_being_written_makes_no_snapshot() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let chk = dir.path().join(format!("{JOB_B}/chk-1"));
+    let other = dir.path().join("savepoints/mine");
+    let whole = at(&chk.join("_metadata"));
+    let torn = Fault::on(&[Operation::Publish]).with_effect(Effect::Tear(StorageErrorKind::Other));
+    let storage = FaultyStorage::new(LocalStorage).with(torn);
+    for snapshot in [&chk, &other] {
+        storage.create_dirs(&at(snapshot)).expect("created");
+        storage.publish(&at(&snapshot.join("_metadata")), b"bytes").expect_err("torn");
+        assert_eq!(fs::read_dir(snapshot).expect("a listing").count(), 1, "part of it is there");
+    }
+    let found = || Catalog::scan(&LocalStorage, &[at(dir.path())]).expect("a catalog").snapshots;
+    let [incomplete] = &found()[..] else { panic!("only what is named as a checkpoint is taken for one") };
+    assert_eq!(incomplete.dir, at(&chk));
+    assert!(matches!(incomplete.state, SnapshotState::Incomplete { .. }));
+    storage.heal();
+    storage.publish(&whole, b"bytes").expect("published");
+    assert!(matches!(found()[0].state, SnapshotState::Complete { metadata_size: 5, .. }));
 }
