@@ -107,6 +107,9 @@ impl Streams {
     }
 }
 
+/// Types whose values end where only Java knows: two of Kryo, and Java's own serialization.
+const KNOWN_TO_JAVA_ALONE: [&str; 3] = ["of java.util.BitSet", "of java.util.List", "JavaSerializerSnapshot"];
+
 type Outcome<T> = Result<T, String>;
 
 fn text<T>(result: chkctl::wire::Decoded<T>) -> Outcome<T> {
@@ -204,8 +207,150 @@ fn every_state_file_of_the_corpus_is_read_to_its_last_byte() {
         println!("{reason}\n    {cases:?}");
     }
     println!("{read} streams, {elements} elements");
-    for reason in refused.keys() {
-        assert!(reason.contains("a serializer that chkctl does not know"), "{reason}: {:?}", refused[reason]);
+    for (reason, cases) in &refused {
+        let known = KNOWN_TO_JAVA_ALONE.iter().any(|class| reason.contains(class));
+        assert!(known, "{reason}: {cases:?}");
     }
-    assert!(read > 300, "{read} streams");
+    assert!(read > 1000 && elements > 8000, "{read} streams with {elements} elements");
+}
+
+/// A key of a word count, a word and how often it came.
+type Count = (String, (String, i32));
+
+/// Keys of a word count: the word, or a tuple of it where the program names the field.
+trait Word: KeyType {
+    fn word(&self) -> &str;
+}
+
+impl Word for String {
+    fn word(&self) -> &str {
+        self
+    }
+}
+
+impl Word for (String,) {
+    fn word(&self) -> &str {
+        &self.0
+    }
+}
+
+fn counts(stream: &Keyed) -> Vec<Count> {
+    let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
+    match header.key.describe().as_str() {
+        "String" => counts_by::<String>(stream),
+        "Tuple1<String>" => counts_by::<(String,)>(stream),
+        other => panic!("{}: words keyed by {other}", stream.from),
+    }
+}
+
+/// The counts in a stream, having been written anew and compared.
+fn counts_by<K: Word>(stream: &Keyed) -> Vec<Count> {
+    let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
+    let wanted =
+        StateMeta::key_value("_op_state", KeyedStateType::Value, <()>::serializer(), <(String, i32)>::serializer());
+    assert_eq!(header, KeyedHeader::new(K::serializer(), vec![wanted]), "{}", stream.from);
+    let mut all = Vec::new();
+    let mut written = Vec::new();
+    header.write(&mut written).expect("a head");
+    for (group, range) in (stream.first..).zip(ranges(&stream.offsets, stream.bytes.len())) {
+        let group = u16::try_from(group).expect("a key group");
+        let mut found: Vec<((), K, (String, i32))> = Vec::new();
+        match stream.body {
+            KeyedBody::Heap => {
+                let reader = HeapReader::new(&stream.bytes).expect("a stream");
+                let piece = reader.key_group(i32::from(group), &range).expect("a key group");
+                let mut sections = piece.sections().expect("sections");
+                while let Some(section) = sections.next().expect("a section") {
+                    for _ in 0..section.count {
+                        found.push(heap::read_entry(sections.reader()).expect("an entry"));
+                    }
+                }
+                heap::start_key_group(&mut written, group);
+                heap::start_state(&mut written, 0, found.len()).expect("it fits");
+                for (namespace, key, value) in &found {
+                    heap::write_entry(&mut written, namespace, key, value).expect("it fits");
+                }
+            }
+            KeyedBody::Canonical => {
+                let reader = CanonicalReader::new(&stream.bytes, stream.max_parallelism).expect("a stream");
+                let piece = reader.key_group(&range).expect("a key group");
+                let mut entries = piece.entries().expect("entries");
+                while let Some(entry) = entries.next().expect("an entry") {
+                    found.push(entry.read().expect("a count"));
+                }
+                let mut writer = KeyGroupWriter::new(&mut written, group, stream.max_parallelism);
+                for (namespace, key, value) in &found {
+                    writer.value(0, namespace, key, value).expect("it fits");
+                }
+                writer.finish();
+            }
+        }
+        for (_, key, _) in &found {
+            assert_eq!(assign_to_key_group(key.java_hash(), stream.max_parallelism), group, "{}", key.word());
+        }
+        all.extend(found.into_iter().map(|(_, key, count)| (key.word().to_owned(), count)));
+    }
+    assert!(written == stream.bytes, "{}: written as Flink wrote it", stream.from);
+    all
+}
+
+#[test]
+fn word_counts_are_right_and_written_back_byte_for_byte() {
+    let mut snapshots = 0;
+    for archive in archives() {
+        let name = archive.file_name().expect("a name").to_string_lossy().into_owned();
+        // The streams of the others hold words on their way between tasks, or no counts at all.
+        if !name.starts_with("wc-") || name.contains("unaligned") {
+            continue;
+        }
+        let case = Case::unpack(&archive);
+        for metadata in metadata_files(&case.tree()) {
+            let streams = Streams::of(&case, &metadata);
+            let counts: Vec<Count> = streams.keyed.iter().flat_map(counts).collect();
+            if counts.is_empty() {
+                continue;
+            }
+            let words: BTreeSet<&String> = counts.iter().map(|(key, _)| key).collect();
+            assert_eq!(words.len(), counts.len(), "{}: every word once", metadata.display());
+            assert!(counts.iter().all(|(key, (word, _))| key == word), "{}", metadata.display());
+            let sum: i64 = counts.iter().map(|(_, (_, count))| i64::from(*count)).sum();
+            // A socket does not know what it has sent, and of a changelog only the older part is in these files.
+            if !["socket", "changelog"].iter().any(|other| case.name.contains(other)) {
+                let sent: i64 = streams.operator.iter().map(sent).sum();
+                assert_eq!(sum, sent, "{}: every word that was sent is counted", metadata.display());
+            }
+            snapshots += 1;
+        }
+    }
+    assert!(snapshots > 20, "{snapshots} snapshots with counts");
+}
+
+/// How many words the source had sent.
+fn sent(stream: &Operator) -> i64 {
+    let reader = OperatorReader::new(&stream.bytes, &stream.states).expect("a stream");
+    let of_source = stream.states.iter().filter(|state| state.name.to_str() == "offset");
+    let offsets = of_source.flat_map(|state| &state.offsets);
+    offsets.map(|offset| reader.element::<i64>(*offset).expect("a number")).sum()
+}
+
+#[test]
+fn dump() {
+    let case = Case::named("kitchen-heap-files-1.20.5");
+    for metadata in metadata_files(&case.tree()) {
+        for stream in Streams::of(&case, &metadata).keyed {
+            let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
+            println!("{} {:?} key {}", stream.from, stream.body, header.key.describe());
+            for state in &header.states {
+                println!(
+                    "    {} {:?} {:?} {:?} {:?}",
+                    state.name,
+                    state.kind,
+                    state.keyed_type(),
+                    state.namespace().map(|s| s.describe()),
+                    state.value().map(|s| s.describe())
+                );
+            }
+            println!("{:?}", stream.check());
+        }
+    }
 }
