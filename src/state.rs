@@ -27,7 +27,7 @@ mod snappy;
 mod timer;
 pub mod types;
 
-pub use keyed::KeyedHeader;
+pub use keyed::{KeyedBody, KeyedHeader};
 pub use meta::{BackendStateType, KeyedStateType, StateMeta};
 pub use ranges::ranges;
 pub use serializer::SerializerSnapshot;

@@ -8,5 +8,6 @@ mod suite {
     mod damage;
     mod golden;
     mod hostile;
+    mod state;
     mod tidy;
 }

@@ -62,8 +62,52 @@ impl KeyedHeader {
         Ok(KeyedHeader { compressed, key, states })
     }
 
+    /// How many bytes the head takes at the start of a stream.
+    ///
+    /// # Errors
+    /// When the bytes do not start with a head.
+    pub fn length(bytes: &[u8]) -> Decoded<u64> {
+        let mut input = Reader::new(bytes, "keyed state");
+        Self::read(&mut input)?;
+        Ok(input.offset())
+    }
+
     /// The state of this name and its number in the body.
     pub fn state(&self, name: &str) -> Option<(usize, &StateMeta)> {
         self.states.iter().enumerate().find(|(_, state)| state.name == name)
+    }
+}
+
+/// The two bodies that a stream of keyed state may have behind its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyedBody {
+    /// [`super::heap`].
+    Heap,
+    /// [`super::canonical`].
+    Canonical,
+}
+
+impl KeyedBody {
+    /// Tells the body from the bytes, for handles that do not say it: full checkpoints of RocksDB have the same handle
+    /// as those of the hash map backend.
+    ///
+    /// A piece of the one starts with the number of the key group, of the other with the number of a state. Key group
+    /// 0 alone tells nothing: its piece starts with zeros in both, and is taken for the hash map backend's.
+    pub fn of(bytes: &[u8], first_key_group: i32, offsets: &[i64]) -> Self {
+        for (key_group, offset) in (first_key_group..).zip(offsets) {
+            let start = usize::try_from(*offset).unwrap_or(usize::MAX);
+            if start == 0 {
+                return KeyedBody::Canonical;
+            }
+            if key_group == 0 {
+                continue;
+            }
+            let found = bytes.get(start..).and_then(|piece| piece.first_chunk::<4>());
+            return match found {
+                Some(number) if i32::from_be_bytes(*number) != key_group => KeyedBody::Canonical,
+                _ => KeyedBody::Heap,
+            };
+        }
+        KeyedBody::Heap
     }
 }

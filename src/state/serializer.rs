@@ -6,6 +6,7 @@
 
 mod classes;
 mod codec;
+mod opaque;
 mod value;
 
 use classes::{Composite, Plain, SIMPLE, Simple};
@@ -29,6 +30,8 @@ enum Content {
     Composite { kind: &'static Composite, outer_version: i32, outer: Outer, nested: Vec<SerializerSnapshot> },
     /// `EnumSerializer.EnumSerializerSnapshot`: the class, and its constants in the order of their numbers.
     Enum { class: String, constants: Vec<String> },
+    /// `PojoSerializerSnapshot` and `KryoSerializerSnapshot`.
+    Opaque(opaque::Opaque),
 }
 
 /// What a composite snapshot says beyond its parts.
@@ -156,7 +159,7 @@ impl SerializerSnapshot {
     pub fn nested(&self) -> &[SerializerSnapshot] {
         match &self.content {
             Content::Composite { nested, .. } => nested,
-            Content::Simple(_) | Content::Enum { .. } => &[],
+            Content::Simple(_) | Content::Enum { .. } | Content::Opaque(_) => &[],
         }
     }
 
@@ -171,6 +174,7 @@ impl SerializerSnapshot {
         match &self.content {
             Content::Simple(row) => text.push_str(row.name),
             Content::Enum { class, .. } => text.push_str(after_last_dot(class)),
+            Content::Opaque(opaque) => text.push_str(after_last_dot(&opaque.class)),
             Content::Composite { kind, outer, nested, .. } => {
                 text.push_str(match outer {
                     Outer::Class(class) => after_last_dot(class),
@@ -203,7 +207,7 @@ impl SerializerSnapshot {
     fn same_type(&self, wanted: &SerializerSnapshot) -> bool {
         match (&self.content, &wanted.content) {
             (Content::Simple(ours), Content::Simple(theirs)) => ours.plain == theirs.plain && ours.name == theirs.name,
-            (Content::Enum { .. }, Content::Enum { .. }) => self.content == wanted.content,
+            (Content::Enum { .. } | Content::Opaque(_), _) => self.content == wanted.content,
             (
                 Content::Composite { kind: ours, outer: our_outer, nested: our_parts, .. },
                 Content::Composite { kind: theirs, outer: their_outer, nested: their_parts, .. },
@@ -224,12 +228,23 @@ impl SerializerSnapshot {
         match &self.content {
             Content::Simple(row) => row.plain.width().is_none(),
             Content::Enum { .. } => false,
+            Content::Opaque(_) => true,
             Content::Composite { kind, nested, .. } => match kind.shape {
                 classes::Shape::Fields | classes::Shape::Timer => nested.iter().any(Self::is_variable_length),
                 // Only with padding are null and value of the same length (`NullableSerializer.getLength`).
                 classes::Shape::Nullable => self.nullable_is_variable(),
                 classes::Shape::List | classes::Shape::Map => true,
             },
+        }
+    }
+
+    /// Whether [`SerializerSnapshot::skip_value`] can tell where a value ends.
+    pub fn is_skippable(&self) -> bool {
+        match &self.content {
+            Content::Simple(row) => row.plain != Plain::Unknown,
+            Content::Enum { .. } => true,
+            Content::Opaque(opaque) => opaque.is_skippable(),
+            Content::Composite { nested, .. } => nested.iter().all(Self::is_skippable),
         }
     }
 

@@ -242,22 +242,26 @@ impl Entry<'_> {
         Ok(timer)
     }
 
-    /// Checks the entry against the serializers in the head, without knowing its Rust types.
+    /// Checks the entry against the serializers in the head, without knowing its Rust types. What only Java can read
+    /// is taken for good.
     ///
     /// # Errors
-    /// When the bytes are no such entry, or the end of one of its parts cannot be told.
+    /// When the bytes are no such entry.
     pub fn check(mut self, header: &KeyedHeader) -> Decoded<()> {
         let Some(state) = header.states.get(self.state) else { return Ok(()) };
         let missing =
             |at: &Reader<'_>| at.invalid_at(at.offset(), format_args!("state {:?} lacks a serializer", state.name));
         let value = state.value().ok_or_else(|| missing(&self.value))?;
         if state.kind == BackendStateType::PriorityQueue {
-            value.skip_value(&mut self.key)?;
+            pass(value, &mut self.key)?;
             ended(&self.key, "timer")?;
             return ended(&self.value, "timer");
         }
         let namespace = state.namespace().ok_or_else(|| missing(&self.key))?;
         let ambiguous = header.key.is_variable_length() && namespace.is_variable_length();
+        if !header.key.is_skippable() || !namespace.is_skippable() {
+            return Ok(());
+        }
         for part in [&header.key, namespace] {
             let start = self.key.offset();
             part.skip_value(&mut self.key)?;
@@ -272,20 +276,28 @@ impl Entry<'_> {
         match (state.keyed_type(), value.nested()) {
             (KeyedStateType::List, [element]) => {
                 while self.value.left() > 0 {
-                    element.skip_value(&mut self.value)?;
+                    pass(element, &mut self.value)?;
                     pass_delimiter(&mut self.value)?;
                 }
             }
             (KeyedStateType::Map, [map_key, map_value]) => {
-                map_key.skip_value(&mut self.key)?;
+                pass(map_key, &mut self.key)?;
                 if self.value.u8()? == 0 {
-                    map_value.skip_value(&mut self.value)?;
+                    pass(map_value, &mut self.value)?;
                 }
             }
-            _ => value.skip_value(&mut self.value)?,
+            _ => pass(value, &mut self.value)?,
         }
         ended(&self.key, "key")?;
         ended(&self.value, "value")
+    }
+}
+
+/// Passes over a value at the end of a byte array, which tells the end where the serializer cannot.
+fn pass(serializer: &SerializerSnapshot, reader: &mut Reader<'_>) -> Decoded<()> {
+    match serializer.is_skippable() {
+        true => serializer.skip_value(reader),
+        false => reader.take(reader.left()).map(|_| ()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Serializer snapshots, bytes ↔ model.
 
 use super::classes::{self, COMPOSITE, Composite, SIMPLE};
-use super::{Content, Outer, SerializerSnapshot};
+use super::{Content, Outer, SerializerSnapshot, opaque};
 use crate::state::put;
 use crate::wire::{Decoded, EncodeError, Problem, Reader};
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ const NESTED_MAGIC: i32 = 1_333_245;
 const NESTED_VERSION: i32 = 1;
 const ENUM: &str = "org.apache.flink.api.common.typeutils.base.EnumSerializer$EnumSerializerSnapshot";
 /// How deep types may nest.
-const MAX_DEPTH: u32 = 32;
+const MAX_DEPTH: u32 = 16;
 
 impl SerializerSnapshot {
     /// Appends the snapshot as it stands in the head of a state file, behind the version of the proxy
@@ -48,9 +48,11 @@ impl SerializerSnapshot {
         put::utf(out, &self.class)?;
         put::i32(out, self.version);
         match &self.content {
-            // Version 2 repeats the class of the serializer (`SimpleTypeSerializerSnapshot.readSnapshot`).
-            Content::Simple(_) if self.version == 2 => put::utf(out, &self.class),
             Content::Simple(_) => Ok(()),
+            Content::Opaque(opaque) => {
+                out.extend_from_slice(&opaque.raw);
+                Ok(())
+            }
             Content::Enum { class, constants } => {
                 put::utf(out, class)?;
                 put::count(out, "constants", constants.len())?;
@@ -81,7 +83,7 @@ impl SerializerSnapshot {
     }
 }
 
-fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerSnapshot> {
+pub(super) fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerSnapshot> {
     if depth >= MAX_DEPTH {
         return Err(input.error(Problem::TooDeep(MAX_DEPTH)));
     }
@@ -106,6 +108,9 @@ fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerSnapshot> {
     if class == ENUM {
         let content = read_enum(input)?;
         return Ok(SerializerSnapshot { class: Cow::Borrowed(ENUM), version, content });
+    }
+    if let Some(content) = opaque::read(input, &class, version, depth.saturating_add(1))? {
+        return Ok(SerializerSnapshot { class: Cow::Owned(class.into_owned()), version, content });
     }
     Err(input.invalid_at(at, format_args!("{class} is a serializer that chkctl does not know")))
 }

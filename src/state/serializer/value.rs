@@ -25,6 +25,7 @@ impl SerializerSnapshot {
                     _ => Err(input.invalid_at(at, format_args!("no constant of {}", self.describe()))),
                 }
             }
+            Content::Opaque(opaque) => opaque.skip_value(input),
             Content::Composite { kind, outer, nested, .. } => match kind.shape {
                 Shape::Fields => nested.iter().try_for_each(|part| part.skip_value(input)),
                 Shape::Timer => {

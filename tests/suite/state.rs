@@ -1,0 +1,356 @@
+//! State files of real Flink: every one of the corpus is read to its last byte, and what a word count holds is right.
+
+use super::support::{Case, archives, metadata_files};
+use chkctl::format;
+use chkctl::model::handle::{KeyGroupsKind, KeyedHandle, OperatorHandle, StreamHandle};
+use chkctl::state::canonical::{CanonicalReader, KeyGroupWriter};
+use chkctl::state::heap::{self, HeapReader};
+use chkctl::state::key_group::assign_to_key_group;
+use chkctl::state::operator::{OperatorHeader, OperatorReader, OperatorWriter};
+use chkctl::state::{KeyType, KeyedBody, KeyedHeader, KeyedStateType, StateMeta, StateType, ranges};
+use chkctl::wire::Reader;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// A stream of keyed state that is divided by key group.
+struct Keyed {
+    from: String,
+    bytes: Vec<u8>,
+    body: KeyedBody,
+    first: i32,
+    offsets: Vec<i64>,
+    max_parallelism: u16,
+}
+
+/// A stream of operator state with what its handle says of it.
+struct Operator {
+    from: String,
+    bytes: Vec<u8>,
+    states: Vec<chkctl::model::handle::OperatorStateInfo<'static>>,
+}
+
+#[derive(Default)]
+struct Streams {
+    keyed: Vec<Keyed>,
+    operator: Vec<Operator>,
+}
+
+fn load(case: &Case, metadata: &Path, stream: &StreamHandle<'_>) -> Option<Vec<u8>> {
+    let file = |path: &Path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    match stream {
+        StreamHandle::Bytes(bytes) => Some(bytes.data.to_vec()),
+        StreamHandle::File { path, .. } => Some(file(&case.here(&path.to_str()))),
+        StreamHandle::Relative { path, .. } => {
+            Some(file(&metadata.parent().expect("a directory").join(&*path.to_str())))
+        }
+        StreamHandle::Segment(segment) => {
+            let bytes = file(&case.here(&segment.path.to_str()));
+            let start = usize::try_from(segment.start).expect("a start");
+            let size = usize::try_from(segment.size).expect("a size");
+            Some(bytes[start..start + size].to_vec())
+        }
+        StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => None,
+    }
+}
+
+impl Streams {
+    /// The managed state of one snapshot.
+    fn of(case: &Case, metadata: &Path) -> Self {
+        let bytes = fs::read(metadata).expect("a _metadata");
+        let model = format::decode(&bytes).expect("a _metadata that can be read");
+        let mut found = Streams::default();
+        for operator in &model.operators {
+            for subtask in operator.subtasks() {
+                let Some(state) = &subtask.state else { continue };
+                let from = format!("{} {} {}", metadata.display(), operator.id, subtask.index);
+                if let Some(handle) = &state.managed_operator.handle {
+                    found.operator(case, metadata, &from, handle);
+                }
+                if let Some(handle) = &state.managed_keyed {
+                    let max = u16::try_from(operator.max_parallelism).expect("a maximum parallelism");
+                    found.keyed(case, metadata, &from, handle, max);
+                }
+            }
+        }
+        found
+    }
+
+    fn operator(&mut self, case: &Case, metadata: &Path, from: &str, handle: &OperatorHandle<'_>) {
+        let Some(bytes) = load(case, metadata, &handle.stream) else { return };
+        let states = handle.states.iter().map(|state| chkctl::model::handle::OperatorStateInfo {
+            name: state.name.clone().into_owned(),
+            mode: state.mode,
+            offsets: state.offsets.clone(),
+        });
+        self.operator.push(Operator { from: from.to_owned(), bytes, states: states.collect() });
+    }
+
+    fn keyed(&mut self, case: &Case, metadata: &Path, from: &str, handle: &KeyedHandle<'_>, max_parallelism: u16) {
+        match handle {
+            KeyedHandle::KeyGroups(groups) => {
+                let Some(bytes) = load(case, metadata, &groups.stream) else { return };
+                let (first, offsets) = (groups.range.start, groups.offsets.clone());
+                let body = match groups.kind {
+                    KeyGroupsKind::Savepoint => KeyedBody::Canonical,
+                    _ => KeyedBody::of(&bytes, first, &offsets),
+                };
+                self.keyed.push(Keyed { from: from.to_owned(), bytes, body, first, offsets, max_parallelism });
+            }
+            KeyedHandle::Changelog(changelog) => {
+                for part in changelog.materialized.iter().flatten() {
+                    self.keyed(case, metadata, from, part, max_parallelism);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Types whose values end where only Java knows: two of Kryo, and Java's own serialization.
+const KNOWN_TO_JAVA_ALONE: [&str; 3] = ["of java.util.BitSet", "of java.util.List", "JavaSerializerSnapshot"];
+
+type Outcome<T> = Result<T, String>;
+
+fn text<T>(result: chkctl::wire::Decoded<T>) -> Outcome<T> {
+    result.map_err(|error| error.to_string())
+}
+
+impl Keyed {
+    /// The number of entries, every one of which was passed over.
+    fn check(&self) -> Outcome<usize> {
+        let header = text(KeyedHeader::read(&mut Reader::new(&self.bytes, "keyed state")))?;
+        let mut written = Vec::new();
+        header.write(&mut written).expect("a head");
+        assert!(self.bytes.starts_with(&written), "{}: the head is written as Flink wrote it", self.from);
+        let first = self.offsets.iter().filter(|offset| **offset != 0).min();
+        assert!(first.is_none_or(|first| *first == written.len() as i64), "{}: behind the head", self.from);
+        let mut entries = 0;
+        for (group, range) in (self.first..).zip(ranges(&self.offsets, self.bytes.len())) {
+            match self.body {
+                KeyedBody::Heap => {
+                    let reader = text(HeapReader::new(&self.bytes))?;
+                    let piece = text(reader.key_group(group, &range))?;
+                    let mut sections = text(piece.sections())?;
+                    while let Some(section) = text(sections.next())? {
+                        text(sections.skip(&header, section))?;
+                        entries += section.count;
+                    }
+                }
+                KeyedBody::Canonical => {
+                    let reader = text(CanonicalReader::new(&self.bytes, self.max_parallelism))?;
+                    let piece = text(reader.key_group(&range))?;
+                    let mut walk = text(piece.entries())?;
+                    while let Some(entry) = text(walk.next())? {
+                        assert_eq!(i32::from(entry.key_group), group, "{}", self.from);
+                        text(entry.check(&header))?;
+                        entries += 1;
+                    }
+                }
+            }
+        }
+        Ok(entries)
+    }
+}
+
+impl Operator {
+    fn check(&self) -> Outcome<usize> {
+        let mut input = Reader::new(&self.bytes, "operator state");
+        let header = text(OperatorHeader::read(&mut input))?;
+        let mut written = Vec::new();
+        header.write(&mut written).expect("a head");
+        assert!(self.bytes.starts_with(&written), "{}: the head is written as Flink wrote it", self.from);
+        let reader = text(OperatorReader::new(&self.bytes, &self.states))?;
+        let mut pieces = BTreeMap::new();
+        for state in &self.states {
+            for offset in &state.offsets {
+                pieces.insert(*offset as u64, text(reader.check(&state.name.to_str(), *offset))?);
+            }
+        }
+        if !header.compressed {
+            let mut end = written.len() as u64;
+            for (start, length) in &pieces {
+                assert_eq!(*start, end, "{}: elements follow each other", self.from);
+                end += length;
+            }
+            assert_eq!(end, self.bytes.len() as u64, "{}: nothing behind the last element", self.from);
+        }
+        Ok(pieces.len())
+    }
+}
+
+#[test]
+fn every_state_file_of_the_corpus_is_read_to_its_last_byte() {
+    let (mut read, mut elements) = (0, 0);
+    let mut refused: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for archive in archives() {
+        let case = Case::unpack(&archive);
+        for metadata in metadata_files(&case.tree()) {
+            let streams = Streams::of(&case, &metadata);
+            let keyed = streams.keyed.iter().map(|stream| (&stream.from, stream.check()));
+            let operator = streams.operator.iter().map(|stream| (&stream.from, stream.check()));
+            for (_, outcome) in keyed.chain(operator) {
+                match outcome {
+                    Ok(count) => {
+                        read += 1;
+                        elements += count;
+                    }
+                    Err(error) => {
+                        let reason = error.split(": ").skip(1).collect::<Vec<_>>().join(": ");
+                        refused.entry(reason).or_default().insert(case.name.clone());
+                    }
+                }
+            }
+        }
+    }
+    for (reason, cases) in &refused {
+        println!("{reason}\n    {cases:?}");
+    }
+    println!("{read} streams, {elements} elements");
+    for (reason, cases) in &refused {
+        let known = KNOWN_TO_JAVA_ALONE.iter().any(|class| reason.contains(class));
+        assert!(known, "{reason}: {cases:?}");
+    }
+    assert!(read > 1000 && elements > 8000, "{read} streams with {elements} elements");
+}
+
+/// A key of a word count, a word and how often it came.
+type Count = (String, (String, i32));
+
+/// Keys of a word count: the word, or a tuple of it where the program names the field.
+trait Word: KeyType {
+    fn word(&self) -> &str;
+}
+
+impl Word for String {
+    fn word(&self) -> &str {
+        self
+    }
+}
+
+impl Word for (String,) {
+    fn word(&self) -> &str {
+        &self.0
+    }
+}
+
+fn counts(stream: &Keyed) -> Vec<Count> {
+    let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
+    match header.key.describe().as_str() {
+        "String" => counts_by::<String>(stream),
+        "Tuple1<String>" => counts_by::<(String,)>(stream),
+        other => panic!("{}: words keyed by {other}", stream.from),
+    }
+}
+
+/// The counts in a stream, having been written anew and compared.
+fn counts_by<K: Word>(stream: &Keyed) -> Vec<Count> {
+    let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
+    let wanted =
+        StateMeta::key_value("_op_state", KeyedStateType::Value, <()>::serializer(), <(String, i32)>::serializer());
+    assert_eq!(header, KeyedHeader::new(K::serializer(), vec![wanted]), "{}", stream.from);
+    let mut all = Vec::new();
+    let mut written = Vec::new();
+    header.write(&mut written).expect("a head");
+    for (group, range) in (stream.first..).zip(ranges(&stream.offsets, stream.bytes.len())) {
+        let group = u16::try_from(group).expect("a key group");
+        let mut found: Vec<((), K, (String, i32))> = Vec::new();
+        match stream.body {
+            KeyedBody::Heap => {
+                let reader = HeapReader::new(&stream.bytes).expect("a stream");
+                let piece = reader.key_group(i32::from(group), &range).expect("a key group");
+                let mut sections = piece.sections().expect("sections");
+                while let Some(section) = sections.next().expect("a section") {
+                    for _ in 0..section.count {
+                        found.push(heap::read_entry(sections.reader()).expect("an entry"));
+                    }
+                }
+                heap::start_key_group(&mut written, group);
+                heap::start_state(&mut written, 0, found.len()).expect("it fits");
+                for (namespace, key, value) in &found {
+                    heap::write_entry(&mut written, namespace, key, value).expect("it fits");
+                }
+            }
+            KeyedBody::Canonical => {
+                let reader = CanonicalReader::new(&stream.bytes, stream.max_parallelism).expect("a stream");
+                let piece = reader.key_group(&range).expect("a key group");
+                let mut entries = piece.entries().expect("entries");
+                while let Some(entry) = entries.next().expect("an entry") {
+                    found.push(entry.read().expect("a count"));
+                }
+                let mut writer = KeyGroupWriter::new(&mut written, group, stream.max_parallelism);
+                for (namespace, key, value) in &found {
+                    writer.value(0, namespace, key, value).expect("it fits");
+                }
+                writer.finish();
+            }
+        }
+        for (_, key, _) in &found {
+            assert_eq!(assign_to_key_group(key.java_hash(), stream.max_parallelism), group, "{}", key.word());
+        }
+        all.extend(found.into_iter().map(|(_, key, count)| (key.word().to_owned(), count)));
+    }
+    assert!(written == stream.bytes, "{}: written as Flink wrote it", stream.from);
+    all
+}
+
+#[test]
+fn word_counts_are_right_and_written_back_byte_for_byte() {
+    let mut snapshots = 0;
+    for archive in archives() {
+        let name = archive.file_name().expect("a name").to_string_lossy().into_owned();
+        // The streams of the others hold words on their way between tasks, or no counts at all.
+        if !name.starts_with("wc-") || name.contains("unaligned") {
+            continue;
+        }
+        let case = Case::unpack(&archive);
+        for metadata in metadata_files(&case.tree()) {
+            let streams = Streams::of(&case, &metadata);
+            let counts: Vec<Count> = streams.keyed.iter().flat_map(counts).collect();
+            if counts.is_empty() {
+                continue;
+            }
+            let words: BTreeSet<&String> = counts.iter().map(|(key, _)| key).collect();
+            assert_eq!(words.len(), counts.len(), "{}: every word once", metadata.display());
+            assert!(counts.iter().all(|(key, (word, _))| key == word), "{}", metadata.display());
+            let sum: i64 = counts.iter().map(|(_, (_, count))| i64::from(*count)).sum();
+            // A socket does not know what it has sent, and of a changelog only the older part is in these files.
+            if !["socket", "changelog"].iter().any(|other| case.name.contains(other)) {
+                let sent: i64 = streams.operator.iter().map(sent).sum();
+                assert_eq!(sum, sent, "{}: every word that was sent is counted", metadata.display());
+            }
+            snapshots += 1;
+        }
+    }
+    assert!(snapshots > 20, "{snapshots} snapshots with counts");
+}
+
+/// How many words the source had sent.
+fn sent(stream: &Operator) -> i64 {
+    let reader = OperatorReader::new(&stream.bytes, &stream.states).expect("a stream");
+    let of_source = stream.states.iter().filter(|state| state.name.to_str() == "offset");
+    let offsets = of_source.flat_map(|state| &state.offsets);
+    offsets.map(|offset| reader.element::<i64>(*offset).expect("a number")).sum()
+}
+
+#[test]
+fn dump() {
+    let case = Case::named("kitchen-heap-files-1.20.5");
+    for metadata in metadata_files(&case.tree()) {
+        for stream in Streams::of(&case, &metadata).keyed {
+            let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
+            println!("{} {:?} key {}", stream.from, stream.body, header.key.describe());
+            for state in &header.states {
+                println!(
+                    "    {} {:?} {:?} {:?} {:?}",
+                    state.name,
+                    state.kind,
+                    state.keyed_type(),
+                    state.namespace().map(|s| s.describe()),
+                    state.value().map(|s| s.describe())
+                );
+            }
+            println!("{:?}", stream.check());
+        }
+    }
+}
