@@ -149,3 +149,15 @@ fn a_task_that_ends_after_its_acknowledgement_does_no_harm() {
     assert_eq!(told(job.0.task_finished(ms(1_100), A)), "");
     assert_eq!(job.ack(1_200, 1, B), "finalize 1 of 2");
 }
+
+#[test]
+fn a_decline_of_a_stranger_or_after_all_have_acknowledged_is_none() {
+    let mut job = tolerating(0);
+    job.tick(1_000);
+    let stranger = TaskId { vertex: 9, subtask: 3 };
+    assert_eq!(told(job.0.decline(ms(1_100), 1, stranger, declined())), "");
+    job.ack(1_200, 1, A);
+    job.ack(1_200, 1, B);
+    assert_eq!(job.decline(1_300, 1, declined()), "");
+    assert_eq!(job.written(1_400, 1), "complete 1");
+}

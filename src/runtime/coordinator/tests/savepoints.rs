@@ -105,3 +105,14 @@ fn where_a_task_declines_it_the_job_fails_whatever_is_tolerated() {
     let told = job.decline(600, 1, FailureReason::TaskNotReady);
     assert!(told.ends_with("fail: Checkpoint was declined (tasks not ready)"), "{told}");
 }
+
+#[test]
+fn where_it_is_not_written_after_a_stop_no_checkpoint_begins() {
+    let mut job = Job::running(each_second());
+    job.stop_with_savepoint(500);
+    job.ack(600, 1, A);
+    job.ack(600, 1, B);
+    assert_eq!(job.stop(700), "");
+    assert!(job.not_written(800, 1).ends_with("discard 1 of 0"));
+    assert_eq!((job.next_wakeup(), job.tick(9_000)), (None, String::new()));
+}
