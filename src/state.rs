@@ -24,7 +24,7 @@ mod put;
 mod ranges;
 pub mod serializer;
 mod snappy;
-mod timer;
+pub mod timer;
 pub mod types;
 
 pub use keyed::{KeyedBody, KeyedHeader};

@@ -1,6 +1,10 @@
 //! The checkpoint properties at the end of a `_metadata` (`MetadataV4Serializer`): one Java object, kept as bytes and
 //! read only to be shown.
 
+mod write;
+
+pub use write::{AfterSavepoint, NewProperties, write};
+
 use super::java_object::{self, Object, Value};
 use crate::wire::{Decoded, Problem, Reader};
 use serde::ser::{Serialize, SerializeMap, Serializer};

@@ -156,6 +156,16 @@ impl<S> Coordinator<S> {
         actions
     }
 
+    /// All input has passed: takes a last checkpoint at once, in the place of all that are pending, and no more after it.
+    /// Gives its id.
+    pub fn trigger_last(&mut self, now: Duration) -> (i64, Vec<Action<S>>) {
+        let mut actions = Vec::new();
+        self.suspend(now, &mut actions);
+        let id = self.next_id;
+        self.trigger(now, SnapshotKind::Checkpoint, &mut actions);
+        (id, actions)
+    }
+
     /// A task has taken part in a snapshot, with this state.
     pub fn acknowledge(&mut self, now: Duration, id: i64, task: TaskId, state: S) -> Vec<Action<S>> {
         let Some(pending) = self.pending.get_mut(&id) else {

@@ -15,7 +15,7 @@ mod reader;
 mod writer;
 
 pub use reader::{CanonicalReader, Entries, Entry, KeyGroup};
-pub use writer::KeyGroupWriter;
+pub use writer::{KeyGroupWriter, begin_state, end_state};
 
 /// `FullSnapshotUtil.END_OF_KEY_GROUP_MARK`.
 const END_OF_KEY_GROUP: u16 = 0xffff;

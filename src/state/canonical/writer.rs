@@ -6,6 +6,32 @@ use crate::state::timer::Timer;
 use crate::state::types::StateType;
 use crate::wire::EncodeError;
 
+/// Appends what stands before the entries of the first state in a key group.
+///
+/// # Errors
+/// When there are more states than the format holds.
+pub fn begin_state(out: &mut Vec<u8>, state: usize) -> Result<(), EncodeError> {
+    put::short_count(out, "states", state)
+}
+
+/// Marks the entry that starts at `last_entry` as the last of its state, and appends what follows: the number of the next
+/// state, or the end of the key group.
+///
+/// # Errors
+/// When there are more states than the format holds.
+pub fn end_state(out: &mut Vec<u8>, last_entry: usize, next: Option<usize>) -> Result<(), EncodeError> {
+    if let Some(byte) = out.get_mut(last_entry.saturating_add(4)) {
+        *byte |= LAST_OF_STATE;
+    }
+    match next {
+        Some(state) => begin_state(out, state),
+        None => {
+            out.extend_from_slice(&END_OF_KEY_GROUP.to_be_bytes());
+            Ok(())
+        }
+    }
+}
+
 /// Appends the entries of one key group to a stream. The entries of a state come one behind the other.
 pub struct KeyGroupWriter<'o> {
     out: &'o mut Vec<u8>,
@@ -23,6 +49,14 @@ impl<'o> KeyGroupWriter<'o> {
             _ => key_group.to_be_bytes(),
         };
         KeyGroupWriter { out, prefix, prefix_bytes: prefix_bytes(max_parallelism), last: None }
+    }
+
+    /// Goes on within the entries of a state, for writers that keep the entries of states apart: the number of the state
+    /// is not written, and no entry marked. [`begin_state`] and [`end_state`] do that.
+    pub fn within(out: &'o mut Vec<u8>, key_group: u16, max_parallelism: u16, state: usize) -> Self {
+        let mut writer = KeyGroupWriter::new(out, key_group, max_parallelism);
+        writer.last = Some((state, usize::MAX));
+        writer
     }
 
     /// Marks the last entry as the last of its state.

@@ -1,0 +1,451 @@
+//! One keyed state in memory: a hash table per key group, and captures of it that do not stop the task.
+//!
+//! The entries of a key group lie in one vector, and a table of indices finds them. To take a snapshot, the table only
+//! notes how many entries each key group has and raises its *epoch*. Entries carry the epoch that they were last written
+//! or captured in; one with an older epoch still has the content that the snapshot is to have. It is captured when the
+//! task, going through the entries in short slices, comes to it, or right before it changes, whichever is first. So the
+//! cost of a snapshot is spread over the records, no record waits for more than one entry, and nothing is copied.
+
+use crate::runtime::snapshot::{EntryBuffer, Slice, SnapshotLayout};
+use crate::state::{StateMeta, canonical};
+use crate::wire::{Decoded, EncodeError, Reader};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use std::any::Any;
+use std::hash::{BuildHasher, Hash};
+
+/// The key groups of a subtask.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyGroups {
+    /// How many the operator has in all.
+    pub max_parallelism: u16,
+    /// The first one of the subtask.
+    pub first: u16,
+    /// How many the subtask has.
+    pub count: u16,
+}
+
+impl KeyGroups {
+    /// Whether a key group is one of them.
+    #[inline]
+    pub fn contains(&self, group: u16) -> bool {
+        group.wrapping_sub(self.first) < self.count
+    }
+}
+
+/// How the entries of a state are written and read.
+pub(crate) trait EntryCodec<K, N, V>: Send {
+    /// Appends one entry in the heap layout.
+    fn write_heap(&self, entry: (&K, &N, &V), out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Appends one entry in the canonical layout; a map has one for each of its keys.
+    fn write_canonical(
+        &self,
+        group: u16,
+        max_parallelism: u16,
+        entry: (&K, &N, &V),
+        out: &mut EntryBuffer,
+    ) -> Result<(), EncodeError>;
+
+    /// Reads an entry of the heap layout.
+    fn read_heap(&self, input: &mut Reader<'_>) -> Decoded<(K, N, V)>;
+
+    /// Reads an entry of the canonical layout.
+    fn read_canonical(&self, entry: canonical::Entry<'_>) -> Decoded<(K, N, V)>;
+
+    /// Whether the value stands for no entry at all, as an empty map does.
+    fn is_void(&self, _: &V) -> bool {
+        false
+    }
+
+    /// Puts a further entry of the same key to what was read before.
+    fn merge(&self, into: &mut V, from: V) {
+        *into = from;
+    }
+}
+
+/// A table as the keyed backend sees it, whatever the types of its namespace and value.
+pub(crate) trait StateTable<K>: Any + Send {
+    /// Name, kind and serializers of the state.
+    fn meta(&self) -> &StateMeta;
+
+    /// Begins a capture; `epoch` is higher than that of any before.
+    fn begin(&mut self, epoch: u32, layout: SnapshotLayout);
+
+    /// How many entries a key group, counted from the first of the table, had when the capture began.
+    fn captured_count(&self, epoch: u32, group: usize) -> u32;
+
+    /// Goes on with the capture of a key group. `cursor` starts at 0. Says whether the group is done.
+    fn capture(
+        &mut self,
+        epoch: u32,
+        group: usize,
+        cursor: &mut usize,
+        out: &mut EntryBuffer,
+        slice: &mut Slice,
+    ) -> Result<bool, EncodeError>;
+
+    /// Ends a capture, complete or not.
+    fn end(&mut self, epoch: u32);
+
+    /// Restores the entries of a key group from a section of the heap layout.
+    fn restore_heap(&mut self, group: usize, count: usize, input: &mut Reader<'_>) -> Decoded<()>;
+
+    /// Restores an entry of the canonical layout.
+    fn restore_canonical(&mut self, group: usize, entry: canonical::Entry<'_>) -> Decoded<()>;
+
+    /// Called when everything is restored.
+    fn restored(&mut self) {}
+}
+
+/// Keyed state of one name: values by key and namespace.
+pub(crate) struct Table<K, N, V> {
+    meta: StateMeta,
+    codec: Box<dyn EntryCodec<K, N, V>>,
+    hasher: RandomState,
+    max_parallelism: u16,
+    first_group: u16,
+    groups: Vec<Group<K, N, V>>,
+    epoch: u32,
+    captures: Vec<Capture>,
+}
+
+struct Group<K, N, V> {
+    index: HashTable<u32>,
+    entries: Vec<Entry<K, N, V>>,
+}
+
+struct Entry<K, N, V> {
+    hash: u32,
+    epoch: u32,
+    key: K,
+    namespace: N,
+    value: V,
+}
+
+struct Capture {
+    epoch: u32,
+    layout: SnapshotLayout,
+    groups: Vec<GroupCapture>,
+}
+
+/// What a capture knows of a key group: its size at the barrier, and the entries that had to be written early.
+#[derive(Default)]
+struct GroupCapture {
+    count: u32,
+    early: EntryBuffer,
+}
+
+/// Spreads the 32 bits that entries keep over the 64 that the table of indices looks at.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl<K, N, V> Group<K, N, V> {
+    fn hash_at(entries: &[Entry<K, N, V>]) -> impl Fn(&u32) -> u64 {
+        |index| spread(entries[*index as usize].hash)
+    }
+}
+
+impl<K, N, V> Group<K, N, V>
+where
+    K: Eq,
+    N: Eq,
+{
+    #[inline]
+    fn find(&self, hash: u32, key: &K, namespace: &N) -> Option<usize> {
+        let same = |index: &u32| {
+            let entry = &self.entries[*index as usize];
+            entry.hash == hash && entry.key == *key && entry.namespace == *namespace
+        };
+        self.index.find(spread(hash), same).map(|index| *index as usize)
+    }
+
+    fn push(&mut self, entry: Entry<K, N, V>) -> usize {
+        let index = self.entries.len();
+        let hash = spread(entry.hash);
+        self.entries.push(entry);
+        let entries = &self.entries;
+        self.index.insert_unique(hash, index as u32, Self::hash_at(entries));
+        index
+    }
+}
+
+impl<K, N, V> Table<K, N, V>
+where
+    K: Eq + Hash + Clone + Send + 'static,
+    N: Eq + Hash + Clone + Send + 'static,
+    V: Send + 'static,
+{
+    /// An empty table.
+    pub fn new(meta: StateMeta, codec: Box<dyn EntryCodec<K, N, V>>, place: KeyGroups) -> Self {
+        let group = |_| Group { index: HashTable::new(), entries: Vec::new() };
+        let KeyGroups { max_parallelism, first: first_group, count } = place;
+        let (hasher, groups) = (RandomState::default(), (0..count).map(group).collect());
+        Table { meta, codec, hasher, max_parallelism, first_group, groups, epoch: 0, captures: Vec::new() }
+    }
+
+    #[inline]
+    fn hash(&self, key: &K, namespace: &N) -> u32 {
+        let hash = self.hasher.hash_one((key, namespace));
+        (hash ^ (hash >> 32)) as u32
+    }
+
+    #[inline]
+    fn group_index(&self, group: u16) -> usize {
+        usize::from(group - self.first_group)
+    }
+
+    /// The value of a key in a key group.
+    pub fn get(&self, group: u16, key: &K, namespace: &N) -> Option<&V> {
+        let hash = self.hash(key, namespace);
+        let group = &self.groups[self.group_index(group)];
+        group.find(hash, key, namespace).map(|index| &group.entries[index].value)
+    }
+
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, group: u16, key: &K, namespace: &N) -> Result<Option<&mut V>, EncodeError> {
+        let hash = self.hash(key, namespace);
+        let at = self.group_index(group);
+        let Some(index) = self.groups[at].find(hash, key, namespace) else { return Ok(None) };
+        self.about_to_change(at, index)?;
+        Ok(Some(&mut self.groups[at].entries[index].value))
+    }
+
+    /// The value of a key, to be changed; `first` where it has none.
+    pub fn get_or_insert_with(
+        &mut self,
+        group: u16,
+        key: &K,
+        namespace: &N,
+        first: impl FnOnce() -> V,
+    ) -> Result<&mut V, EncodeError> {
+        let hash = self.hash(key, namespace);
+        let at = self.group_index(group);
+        let index = match self.groups[at].find(hash, key, namespace) {
+            Some(index) => {
+                self.about_to_change(at, index)?;
+                index
+            }
+            None => self.push(at, hash, key.clone(), namespace.clone(), first()),
+        };
+        Ok(&mut self.groups[at].entries[index].value)
+    }
+
+    /// Folds a value into that of a key, whose first one it may be, and shows what the key's value is now.
+    #[inline]
+    pub fn fold(
+        &mut self,
+        group: u16,
+        key: &K,
+        namespace: &N,
+        value: V,
+        function: &mut impl FnMut(&mut V, V),
+    ) -> Result<&V, EncodeError> {
+        self.accept(group, key, namespace, value, |value| value, function)
+    }
+
+    /// Gives a key something: `first` makes its first value of it, `more` puts it to the value that it has.
+    #[inline]
+    pub fn accept<A>(
+        &mut self,
+        group: u16,
+        key: &K,
+        namespace: &N,
+        value: A,
+        first: impl FnOnce(A) -> V,
+        more: impl FnOnce(&mut V, A),
+    ) -> Result<&V, EncodeError> {
+        let hash = self.hash(key, namespace);
+        let at = self.group_index(group);
+        let index = match self.groups[at].find(hash, key, namespace) {
+            Some(index) => {
+                self.about_to_change(at, index)?;
+                more(&mut self.groups[at].entries[index].value, value);
+                index
+            }
+            None => self.push(at, hash, key.clone(), namespace.clone(), first(value)),
+        };
+        Ok(&self.groups[at].entries[index].value)
+    }
+
+    /// Sets the value of a key.
+    pub fn insert(&mut self, group: u16, key: &K, namespace: &N, value: V) -> Result<(), EncodeError> {
+        let hash = self.hash(key, namespace);
+        let at = self.group_index(group);
+        match self.groups[at].find(hash, key, namespace) {
+            Some(index) => {
+                self.about_to_change(at, index)?;
+                self.groups[at].entries[index].value = value;
+            }
+            None => {
+                self.push(at, hash, key.clone(), namespace.clone(), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a key, and gives what its value was.
+    pub fn remove(&mut self, group: u16, key: &K, namespace: &N) -> Result<Option<V>, EncodeError> {
+        let hash = self.hash(key, namespace);
+        let at = self.group_index(group);
+        let Some(index) = self.groups[at].find(hash, key, namespace) else { return Ok(None) };
+        self.about_to_change(at, index)?;
+        let last = self.groups[at].entries.len() - 1;
+        if last != index {
+            // It moves to a place that a capture may have passed already.
+            self.about_to_change(at, last)?;
+        }
+        let group = &mut self.groups[at];
+        let position = |wanted: usize| move |index: &u32| *index as usize == wanted;
+        if let Ok(found) = group.index.find_entry(spread(hash), position(index)) {
+            found.remove();
+        }
+        let removed = group.entries.swap_remove(index);
+        if let Some(moved) = group.entries.get(index)
+            && let Some(place) = group.index.find_mut(spread(moved.hash), position(last))
+        {
+            *place = index as u32;
+        }
+        Ok(Some(removed.value))
+    }
+
+    /// All entries: key group counted from the first, key, namespace and value.
+    pub fn entries_by_group(&self) -> impl Iterator<Item = (u16, &K, &N, &V)> {
+        let numbered = (0..).zip(&self.groups);
+        numbered.flat_map(|(at, group)| group.entries.iter().map(move |e| (at, &e.key, &e.namespace, &e.value)))
+    }
+
+    fn push(&mut self, at: usize, hash: u32, key: K, namespace: N, value: V) -> usize {
+        let entry = Entry { hash, epoch: self.epoch, key, namespace, value };
+        self.groups[at].push(entry)
+    }
+
+    /// To be called before an entry changes, goes or moves.
+    #[inline]
+    fn about_to_change(&mut self, at: usize, index: usize) -> Result<(), EncodeError> {
+        if self.groups[at].entries[index].epoch == self.epoch { Ok(()) } else { self.capture_early(at, index) }
+    }
+
+    #[cold]
+    fn capture_early(&mut self, at: usize, index: usize) -> Result<(), EncodeError> {
+        let entry = &mut self.groups[at].entries[index];
+        for capture in self.captures.iter_mut().filter(|capture| capture.epoch > entry.epoch) {
+            let early = &mut capture.groups[at].early;
+            let parts = (&entry.key, &entry.namespace, &entry.value);
+            match capture.layout {
+                SnapshotLayout::Heap => self.codec.write_heap(parts, &mut early.bytes)?,
+                SnapshotLayout::Canonical => {
+                    self.codec.write_canonical(self.first_group + at as u16, self.max_parallelism, parts, early)?;
+                }
+            }
+        }
+        entry.epoch = self.epoch;
+        Ok(())
+    }
+
+    fn put_restored(&mut self, at: usize, key: K, namespace: N, value: V) {
+        if self.codec.is_void(&value) {
+            return;
+        }
+        let hash = self.hash(&key, &namespace);
+        let epoch = self.epoch;
+        let Group { index, entries } = &mut self.groups[at];
+        let slot = index.entry(
+            spread(hash),
+            |index| {
+                let entry = &entries[*index as usize];
+                entry.hash == hash && entry.key == key && entry.namespace == namespace
+            },
+            Group::hash_at(entries),
+        );
+        match slot {
+            Slot::Occupied(found) => {
+                let at = *found.get() as usize;
+                self.codec.merge(&mut entries[at].value, value);
+            }
+            Slot::Vacant(place) => {
+                place.insert(entries.len() as u32);
+                entries.push(Entry { hash, epoch, key, namespace, value });
+            }
+        }
+    }
+}
+
+impl<K, N, V> StateTable<K> for Table<K, N, V>
+where
+    K: Eq + Hash + Clone + Send + 'static,
+    N: Eq + Hash + Clone + Send + 'static,
+    V: Send + 'static,
+{
+    fn meta(&self) -> &StateMeta {
+        &self.meta
+    }
+
+    fn begin(&mut self, epoch: u32, layout: SnapshotLayout) {
+        let count = |group: &Group<K, N, V>| GroupCapture { count: group.entries.len() as u32, ..Default::default() };
+        self.captures.push(Capture { epoch, layout, groups: self.groups.iter().map(count).collect() });
+        self.epoch = epoch;
+    }
+
+    fn captured_count(&self, epoch: u32, group: usize) -> u32 {
+        let capture = self.captures.iter().find(|capture| capture.epoch == epoch);
+        capture.map_or(0, |capture| capture.groups[group].count)
+    }
+
+    fn capture(
+        &mut self,
+        epoch: u32,
+        group: usize,
+        cursor: &mut usize,
+        out: &mut EntryBuffer,
+        slice: &mut Slice,
+    ) -> Result<bool, EncodeError> {
+        let Some(capture) = self.captures.iter_mut().find(|capture| capture.epoch == epoch) else { return Ok(true) };
+        let number = self.first_group + group as u16;
+        let entries = &mut self.groups[group].entries;
+        for entry in entries.get_mut(*cursor..).unwrap_or_default() {
+            *cursor += 1;
+            if entry.epoch < epoch {
+                let parts = (&entry.key, &entry.namespace, &entry.value);
+                match capture.layout {
+                    SnapshotLayout::Heap => self.codec.write_heap(parts, &mut out.bytes)?,
+                    SnapshotLayout::Canonical => {
+                        self.codec.write_canonical(number, self.max_parallelism, parts, out)?;
+                    }
+                }
+                entry.epoch = epoch;
+            }
+            if slice.step() {
+                return Ok(false);
+            }
+        }
+        // From here on no entry of the group is older than the capture, so nothing more is written early.
+        out.append(&mut std::mem::take(&mut capture.groups[group].early));
+        Ok(true)
+    }
+
+    fn end(&mut self, epoch: u32) {
+        self.captures.retain(|capture| capture.epoch != epoch);
+    }
+
+    fn restore_heap(&mut self, group: usize, count: usize, input: &mut Reader<'_>) -> Decoded<()> {
+        // No entry takes less than a byte, so a count that is too high does not reserve much more than the input has.
+        let expected = count.min(input.left());
+        let Group { index, entries } = &mut self.groups[group];
+        entries.reserve(expected);
+        index.reserve(expected, Group::hash_at(entries));
+        for _ in 0..count {
+            let (key, namespace, value) = self.codec.read_heap(input)?;
+            self.put_restored(group, key, namespace, value);
+        }
+        Ok(())
+    }
+
+    fn restore_canonical(&mut self, group: usize, entry: canonical::Entry<'_>) -> Decoded<()> {
+        let (key, namespace, value) = self.codec.read_canonical(entry)?;
+        self.put_restored(group, key, namespace, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The way between tasks: bounded channels of record batches, one for each pair of subtasks.
+//!
+//! Records are collected into batches so that a channel is touched once for hundreds of them; watermarks and barriers
+//! travel in the same channels and keep their place among the records. A full channel makes the sender wait, which is
+//! all there is to backpressure.
+
+use super::control::Control;
+use super::record::{Data, Flow, Output, Record};
+use super::snapshot::SnapshotOrder;
+use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
+
+/// Records in a batch. Large enough that a channel costs little, small enough to stay in a core's cache.
+pub(crate) const BATCH: usize = 512;
+
+/// Batches that a channel holds before its sender waits.
+pub(crate) const CHANNEL: usize = 8;
+
+/// What travels in a channel.
+pub(crate) enum Message<T> {
+    Records(Vec<Record<T>>),
+    Watermark(i64),
+    Barrier(Arc<SnapshotOrder>),
+    EndOfInput,
+}
+
+/// A task's neighbour is gone, so the attempt has failed or was canceled elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the task was canceled")]
+pub(crate) struct Canceled;
+
+/// Chooses the subtask that takes a record.
+pub(crate) type Partitioner<T> = Box<dyn FnMut(&T) -> usize + Send>;
+
+/// The sending side of an edge of the job, for one subtask.
+pub(crate) struct NetworkOutput<T> {
+    targets: Vec<Target<T>>,
+    partitioner: Routing<T>,
+}
+
+/// Where records go.
+pub(crate) enum Routing<T> {
+    /// To one subtask each.
+    One(Partitioner<T>),
+    /// To all.
+    All,
+}
+
+struct Target<T> {
+    sender: Sender<Message<T>>,
+    batch: Vec<Record<T>>,
+}
+
+impl<T> Target<T> {
+    fn send(&self, message: Message<T>) -> Flow {
+        self.sender.send(message).map_err(|_| Canceled.into())
+    }
+
+    fn flush(&mut self) -> Flow {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        self.send(Message::Records(batch))
+    }
+
+    #[inline]
+    fn push(&mut self, record: Record<T>) -> Flow {
+        self.batch.push(record);
+        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+    }
+}
+
+impl<T> NetworkOutput<T> {
+    pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
+        let target = |sender| Target { sender, batch: Vec::with_capacity(BATCH) };
+        NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
+    }
+
+    fn broadcast(&mut self, message: impl Fn() -> Message<T>) -> Flow {
+        for target in &mut self.targets {
+            target.flush()?;
+            target.send(message())?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Data> Output<T> for NetworkOutput<T> {
+    #[inline]
+    fn collect(&mut self, value: T, timestamp: i64) -> Flow {
+        match &mut self.partitioner {
+            Routing::One(choose) => {
+                let target = choose(&value);
+                self.targets[target].push(Record { value, timestamp })
+            }
+            Routing::All => {
+                self.targets.iter_mut().try_for_each(|t| t.push(Record { value: value.clone(), timestamp }))
+            }
+        }
+    }
+
+    fn control(&mut self, event: &mut Control<'_>) -> Flow {
+        match event {
+            Control::Watermark(watermark) => {
+                let watermark = *watermark;
+                self.broadcast(|| Message::Watermark(watermark))
+            }
+            Control::Barrier(snapshot) => self.broadcast(|| Message::Barrier(snapshot.order.clone())),
+            Control::EndOfInput => self.broadcast(|| Message::EndOfInput),
+            Control::Flush => self.targets.iter_mut().try_for_each(Target::flush),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The receiving ends of a subtask.
+pub(crate) type Receivers<T> = Vec<Receiver<Message<T>>>;

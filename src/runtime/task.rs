@@ -1,0 +1,335 @@
+//! The loop of a task: one thread for each subtask of a chain of operators.
+//!
+//! A task does one thing at a time: it takes a batch of records, obeys a command, or spends a slice on a snapshot. It
+//! waits only where nothing is to be done, or where the task behind it is slower.
+
+use super::barrier::{Alignment, BarrierAligner};
+use super::control::Control;
+use super::coordinator::CheckpointMode;
+use super::event::{TaskCommand, TaskEvent, TaskId};
+use super::exchange::{Canceled, Message, Receivers};
+use super::record::{Data, Flow, MAX_WATERMARK, Output};
+use super::snapshot::{Slice, SnapshotOrder, Stop, TaskSnapshot};
+use super::sources::{Emitter, Poll, SourceOperator};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often operators are told the time.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The longest time that a task spends on a snapshot before it looks for records.
+const LONGEST_SLICE: Duration = Duration::from_millis(1);
+
+/// The shortest slice that is worth its looks at the clock.
+const SHORTEST_SLICE: Duration = Duration::from_micros(50);
+
+/// What a task knows of the job around it.
+pub(crate) struct TaskContext {
+    pub id: TaskId,
+    pub commands: Receiver<TaskCommand>,
+    pub events: Sender<TaskEvent>,
+    pub canceled: Arc<AtomicBool>,
+    pub mode: CheckpointMode,
+    /// How long records may wait for a batch to fill.
+    pub buffer_timeout: Duration,
+}
+
+/// What runs in the thread of a task.
+pub(crate) trait TaskBody: Send {
+    /// Runs until the job has finished; an error fails the task.
+    fn run(self: Box<Self>, context: TaskContext) -> Flow;
+}
+
+/// What both kinds of task share: commands, the clock and snapshots.
+struct Pace {
+    context: TaskContext,
+    next_tick: Instant,
+    next_flush: Instant,
+    worked_since: Instant,
+    capturing: bool,
+}
+
+/// Whether a command ended the task.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Finish,
+}
+
+impl Pace {
+    fn new(context: TaskContext) -> Self {
+        let now = Instant::now();
+        Pace { context, next_tick: now, next_flush: now, worked_since: now, capturing: false }
+    }
+
+    fn open<T>(&self, output: &mut dyn Output<T>) -> Flow {
+        self.tell(TaskEvent::Initializing(self.context.id));
+        output.control(&mut Control::Open)?;
+        self.tell(TaskEvent::Running(self.context.id));
+        Ok(())
+    }
+
+    fn tell(&self, event: TaskEvent) {
+        // Nobody listens any more when the job is being given up.
+        let _ = self.context.events.send(event);
+    }
+
+    fn command<T>(&self, output: &mut dyn Output<T>, command: TaskCommand) -> anyhow::Result<Next> {
+        match command {
+            TaskCommand::Completed(id) => output.control(&mut Control::Completed(id))?,
+            TaskCommand::Aborted(id) => output.control(&mut Control::Aborted(id))?,
+            TaskCommand::Finish => {
+                output.control(&mut Control::Finish)?;
+                return Ok(Next::Finish);
+            }
+            TaskCommand::Trigger(_) => {}
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn snapshot<T>(&mut self, output: &mut dyn Output<T>, order: Arc<SnapshotOrder>) -> Flow {
+        let snapshot = Arc::new(TaskSnapshot::new(order, self.context.id, self.context.events.clone()));
+        output.control(&mut Control::Barrier(&snapshot))?;
+        snapshot.barrier_passed();
+        self.capturing = true;
+        Ok(())
+    }
+
+    /// Between batches: the clock, buffers that waited long enough, and a slice for snapshots as long as the work
+    /// since the last one took, so that records get half of the time.
+    fn between<T>(&mut self, output: &mut dyn Output<T>) -> Flow {
+        if self.context.canceled.load(Ordering::Relaxed) {
+            return Err(Canceled.into());
+        }
+        let now = Instant::now();
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            output.control(&mut Control::ProcessingTime(wall_clock()))?;
+            if now >= self.next_flush {
+                self.next_flush = now + self.context.buffer_timeout;
+                output.control(&mut Control::Flush)?;
+            }
+        }
+        if self.capturing {
+            self.capture(output, (now - self.worked_since).clamp(SHORTEST_SLICE, LONGEST_SLICE))?;
+        }
+        self.worked_since = now;
+        Ok(())
+    }
+
+    fn capture<T>(&mut self, output: &mut dyn Output<T>, duration: Duration) -> Flow {
+        let mut slice = Slice::lasting(duration);
+        output.control(&mut Control::Capture(&mut slice))?;
+        self.capturing = slice.unfinished;
+        if slice.blocked {
+            // The writer is behind; with nothing else to do, let it catch up.
+            std::thread::yield_now();
+        }
+        self.worked_since = Instant::now();
+        Ok(())
+    }
+
+    /// How long a task without work may sleep.
+    fn patience(&self) -> Duration {
+        if self.capturing { Duration::ZERO } else { self.next_tick.saturating_duration_since(Instant::now()) }
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn wall_clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A task whose head is a source.
+pub(crate) struct SourceTask<T> {
+    pub source: Box<dyn SourceOperator<T>>,
+    pub output: Box<dyn Output<T>>,
+}
+
+impl<T: Data> TaskBody for SourceTask<T> {
+    fn run(mut self: Box<Self>, context: TaskContext) -> Flow {
+        let output = self.output.as_mut();
+        let mut pace = Pace::new(context);
+        self.source.open()?;
+        pace.open(output)?;
+        let mut reading = true;
+        loop {
+            loop {
+                let command = match pace.context.commands.try_recv() {
+                    Ok(command) => command,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
+                };
+                if let TaskCommand::Trigger(order) = &command {
+                    if reading && order.stop == Some(Stop::Drain) {
+                        end_of_input(&pace, output)?;
+                    }
+                    reading &= order.stop.is_none();
+                    let snapshot = Arc::new(TaskSnapshot::new(order.clone(), pace.context.id, pace.context.events.clone()));
+                    self.source.snapshot(&snapshot)?;
+                    output.control(&mut Control::Barrier(&snapshot))?;
+                    snapshot.barrier_passed();
+                    pace.capturing = true;
+                }
+                if pace.command(output, command)? == Next::Finish {
+                    return Ok(());
+                }
+            }
+            pace.between(output)?;
+            if !reading {
+                if !pace.capturing {
+                    let mut waiting = Select::new();
+                    waiting.recv(&pace.context.commands);
+                    let _ = waiting.ready_timeout(pace.patience());
+                }
+                continue;
+            }
+            match self.source.poll(&mut Emitter { output })? {
+                Poll::More => {}
+                Poll::Idle => output.control(&mut Control::Flush)?,
+                Poll::Finished => {
+                    reading = false;
+                    end_of_input(&pace, output)?;
+                }
+            }
+        }
+    }
+}
+
+fn end_of_input<T>(pace: &Pace, output: &mut dyn Output<T>) -> Flow {
+    output.control(&mut Control::Watermark(MAX_WATERMARK))?;
+    output.control(&mut Control::EndOfInput)?;
+    pace.tell(TaskEvent::Ended(pace.context.id));
+    Ok(())
+}
+
+/// A task that reads from other tasks.
+pub(crate) struct InputTask<T> {
+    pub inputs: Receivers<T>,
+    pub output: Box<dyn Output<T>>,
+}
+
+/// What has come over the channels of a task so far.
+struct Gate {
+    aligner: BarrierAligner,
+    watermarks: Vec<i64>,
+    watermark: i64,
+    open: usize,
+    next: usize,
+}
+
+impl<T: Data> TaskBody for InputTask<T> {
+    fn run(self: Box<Self>, context: TaskContext) -> Flow {
+        let InputTask { inputs, mut output } = *self;
+        let output = output.as_mut();
+        let mut gate = Gate {
+            aligner: BarrierAligner::new(inputs.len(), context.mode),
+            watermarks: vec![i64::MIN; inputs.len()],
+            watermark: i64::MIN,
+            open: inputs.len(),
+            next: 0,
+        };
+        let mut pace = Pace::new(context);
+        pace.open(output)?;
+        loop {
+            loop {
+                let command = match pace.context.commands.try_recv() {
+                    Ok(command) => command,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
+                };
+                if let TaskCommand::Aborted(id) = command {
+                    gate.aligner.on_abort(id);
+                }
+                if pace.command(output, command)? == Next::Finish {
+                    return Ok(());
+                }
+            }
+            pace.between(output)?;
+            match gate.take(&inputs)? {
+                Some((channel, message)) => gate.on_message(&mut pace, output, channel, message)?,
+                None => {
+                    output.control(&mut Control::Flush)?;
+                    gate.wait(&inputs, &pace);
+                }
+            }
+        }
+    }
+}
+
+impl Gate {
+    /// The next message of any channel that is not blocked, each in its turn.
+    fn take<T>(&mut self, inputs: &Receivers<T>) -> anyhow::Result<Option<(usize, Message<T>)>> {
+        for step in 0..inputs.len() {
+            let channel = (self.next + step) % inputs.len();
+            if self.aligner.is_blocked(channel) {
+                continue;
+            }
+            match inputs[channel].try_recv() {
+                Ok(message) => {
+                    self.next = channel + 1;
+                    return Ok(Some((channel, message)));
+                }
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for a message or a command.
+    fn wait<T>(&self, inputs: &Receivers<T>, pace: &Pace) {
+        let patience = pace.patience();
+        if patience.is_zero() {
+            return;
+        }
+        let mut waiting = Select::new();
+        waiting.recv(&pace.context.commands);
+        for (channel, input) in inputs.iter().enumerate() {
+            if !self.aligner.is_blocked(channel) {
+                waiting.recv(input);
+            }
+        }
+        let _ = waiting.ready_timeout(patience);
+    }
+
+    fn on_message<T: Data>(
+        &mut self,
+        pace: &mut Pace,
+        output: &mut dyn Output<T>,
+        channel: usize,
+        message: Message<T>,
+    ) -> Flow {
+        match message {
+            Message::Records(records) => {
+                for record in records {
+                    output.collect(record.value, record.timestamp)?;
+                }
+            }
+            Message::Watermark(watermark) => {
+                self.watermarks[channel] = watermark;
+                let lowest = self.watermarks.iter().copied().min().unwrap_or(i64::MIN);
+                if lowest > self.watermark {
+                    self.watermark = lowest;
+                    output.control(&mut Control::Watermark(lowest))?;
+                }
+            }
+            Message::Barrier(order) => {
+                if self.aligner.on_barrier(channel, order.id) == Alignment::Complete {
+                    pace.snapshot(output, order)?;
+                }
+            }
+            Message::EndOfInput => {
+                self.open -= 1;
+                if self.open == 0 {
+                    output.control(&mut Control::EndOfInput)?;
+                    pace.tell(TaskEvent::Ended(pace.context.id));
+                }
+            }
+        }
+        Ok(())
+    }
+}
