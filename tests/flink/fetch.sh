@@ -16,6 +16,10 @@ fetch() (
     echo "Flink $release is in $home/$release"
     exit
   fi
+  python3 -m pip --version >/dev/null 2>&1 || {
+    echo "fetch.sh: there is no python3 with pip, which downloads Flink" >&2
+    exit 3
+  }
   mkdir -p "$home/$release"
   work=$(mktemp -d "$home/download.XXXXXX")
   trap 'rm -rf "$work"' EXIT

@@ -64,7 +64,7 @@ if [ ! -d "$classes" ]; then
   for source in "$here"/harness/*.java; do
     sed -e '' "${moved[@]}" "$source" >"$work/source/${source##*/}"
   done
-  javac -nowarn -Xlint:none -proc:none -encoding UTF-8 -cp "$jars" -d "$work/classes" "$work"/source/*.java >&2
+  javac -nowarn -Xlint:none -XDsuppressNotes -proc:none -encoding UTF-8 -cp "$jars" -d "$work/classes" "$work"/source/*.java >&2
   find "${classes%/*}" -mindepth 1 -maxdepth 1 -type d ! -name 'work.*' -mmin +1440 -exec rm -rf {} +
   mv -T "$work/classes" "$classes" 2>/dev/null || [ -d "$classes" ]
   rm -rf "$work"

@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Measurements of the job wordcount. Each answers with one line of JSON; lists have an entry per round, times are ms.
@@ -26,7 +25,8 @@ import java.util.concurrent.atomic.AtomicReference;
  *
  * <p>keys keys= par= rate= rounds=: so many String keys on the heap. Used heap per key; checkpoints: how long, how
  * large, and the longest gap between two records of a sink meanwhile, and without one; restore: from submission to all
- * tasks running and to the first record, and the longest time a task spent INITIALIZING. Wants -Xmx6g for 5 million.
+ * tasks running and to the first record of any, the longest time a task was INITIALIZING, and used heap then. Wants
+ * -Xmx6g for 5 million keys.
  */
 final class Bench {
     private final Cluster cluster;
@@ -63,7 +63,7 @@ final class Bench {
             JobID id = cluster.submit("wordcount", options, null);
             cluster.finish(id, options);
             speeds.add(Math.round(options.n() / ((System.nanoTime() - start) / 1e9)));
-            completed.add(cluster.checkpoints(id).getCounts().getNumberOfCompletedCheckpoints());
+            completed.add(completed(id));
         }
     }
 
@@ -85,7 +85,7 @@ final class Bench {
                 // Tasks of the failed attempt are gone by then, those of the next have not begun.
                 Thread.sleep(delay / 2);
                 Probe.watch();
-                running.add(lastRunning(id, options, error) - error - delay);
+                running.add(last(cluster.running(id, options, error)) - error - delay);
                 cluster.await(id, options, "output", () -> Probe.firstRecord != 0);
                 output.add(Probe.firstRecord - error - delay);
                 Probe.stopWatching();
@@ -143,18 +143,15 @@ final class Bench {
         long start = System.currentTimeMillis();
         JobID id = cluster.submit("wordcount", options, path);
         try {
-            AtomicReference<List<AccessExecutionVertex>> tasks = new AtomicReference<>();
-            cluster.await(id, options, "all tasks run", () -> {
-                tasks.set(cluster.running(id, start));
-                return tasks.get() != null;
-            });
+            List<AccessExecutionVertex> tasks = cluster.running(id, options, start);
             cluster.await(id, options, "a record", () -> Probe.firstRecord != 0);
             Map<String, Object> measured = new LinkedHashMap<>();
-            long last = tasks.get().stream().mapToLong(Bench::runningSince).max().getAsLong();
-            measured.put("to_running_ms", last - start);
-            measured.put("initializing_ms", tasks.get().stream().mapToLong(
-                    task -> runningSince(task) - task.getStateTimestamp(ExecutionState.INITIALIZING)).max().getAsLong());
+            measured.put("to_running_ms", last(tasks) - start);
+            measured.put("initializing_ms", tasks.stream().mapToLong(task -> Cluster.runningSince(task)
+                    - task.getStateTimestamp(ExecutionState.INITIALIZING)).max().getAsLong());
             measured.put("to_first_record_ms", Probe.firstRecord - start);
+            Probe.stopWatching();
+            measured.put("heap_bytes", Math.round(collectGarbage()));
             return measured;
         } finally {
             Probe.stopWatching();
@@ -189,7 +186,7 @@ final class Bench {
 
     private void full(JobID id, Options options) throws Exception {
         cluster.await(id, options, "the state is full", () -> Probe.holding.get() >= options.sources());
-        cluster.await(id, options, "all tasks run", () -> cluster.running(id, 0) != null);
+        cluster.running(id, options, 0);
     }
 
     /** Heap in bytes that is used beside a job. */
@@ -213,25 +210,13 @@ final class Bench {
         return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
     }
 
-    private long lastRunning(JobID id, Options options, long since) throws Exception {
-        AtomicReference<List<AccessExecutionVertex>> tasks = new AtomicReference<>();
-        cluster.await(id, options, "all tasks run", () -> {
-            tasks.set(cluster.running(id, since));
-            return tasks.get() != null;
-        });
-        return tasks.get().stream().mapToLong(Bench::runningSince).max().getAsLong();
+    /** When (ms) the last of all tasks began to run. */
+    private static long last(List<AccessExecutionVertex> tasks) {
+        return tasks.stream().mapToLong(Cluster::runningSince).max().getAsLong();
     }
 
-    private static long runningSince(AccessExecutionVertex task) {
-        return task.getStateTimestamp(ExecutionState.RUNNING);
-    }
-
-    private long completed(JobID id) {
-        try {
-            return cluster.checkpoints(id).getCounts().getNumberOfCompletedCheckpoints();
-        } catch (Exception e) {
-            return 0;
-        }
+    private long completed(JobID id) throws Exception {
+        return cluster.checkpoints(id).getCounts().getNumberOfCompletedCheckpoints();
     }
 
     private static <T> List<T> list(Map<String, Object> answer, String name) {

@@ -22,7 +22,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.BooleanSupplier;
 
 /** The one embedded cluster of this JVM, which listens on loopback only and writes below one directory. */
 final class Cluster implements AutoCloseable {
@@ -35,6 +34,11 @@ final class Cluster implements AutoCloseable {
         JobFailed(String what, Throwable cause) {
             super(what, cause);
         }
+    }
+
+    /** Something to wait for. */
+    interface Check {
+        boolean holds() throws Exception;
     }
 
     Cluster(File work) throws Exception {
@@ -110,11 +114,11 @@ final class Cluster implements AutoCloseable {
     }
 
     /** Waits for something while the job goes on. */
-    void await(JobID job, Options options, String what, BooleanSupplier there) throws Exception {
+    void await(JobID job, Options options, String what, Check check) throws Exception {
         long end = System.currentTimeMillis() + options.number("timeout", 60_000);
-        while (!there.getAsBoolean()) {
+        while (!check.holds()) {
             JobStatus status = status(job);
-            if (status.isGloballyTerminalState()) {
+            if (status.isGloballyTerminalState() && !check.holds()) {
                 throw new JobFailed("the job is " + status + " before " + what, failure(job));
             }
             if (System.currentTimeMillis() > end) {
@@ -126,15 +130,24 @@ final class Cluster implements AutoCloseable {
 
     /** Waits for the end of the sequence. */
     void finish(JobID job, Options options) throws Exception {
-        long end = System.currentTimeMillis() + options.number("timeout", 60_000);
-        for (JobStatus status; (status = status(job)) != JobStatus.FINISHED; Thread.sleep(5)) {
-            if (status.isGloballyTerminalState()) {
-                throw new JobFailed("the job is " + status, failure(job));
-            }
-            if (System.currentTimeMillis() > end) {
-                throw new TimeoutException("the job is " + status + ", waiting for its end");
-            }
-        }
+        await(job, options, "its end", () -> status(job) == JobStatus.FINISHED);
+    }
+
+    /** Waits until all subtasks of a job run, since a time (ms) or later. */
+    List<AccessExecutionVertex> running(JobID job, Options options, long since) throws Exception {
+        List<AccessExecutionVertex> tasks = new ArrayList<>();
+        await(job, options, "all tasks run", () -> {
+            tasks.clear();
+            AccessExecutionGraph graph = get(cluster.getExecutionGraph(job));
+            graph.getAllVertices().values().forEach(vertex -> tasks.addAll(List.of(vertex.getTaskVertices())));
+            return !tasks.isEmpty() && tasks.stream().allMatch(task ->
+                    task.getExecutionState() == ExecutionState.RUNNING && runningSince(task) >= since);
+        });
+        return tasks;
+    }
+
+    static long runningSince(AccessExecutionVertex task) {
+        return task.getStateTimestamp(ExecutionState.RUNNING);
     }
 
     private Throwable failure(JobID job) throws Exception {
@@ -154,20 +167,6 @@ final class Cluster implements AutoCloseable {
 
     CheckpointStatsSnapshot checkpoints(JobID job) throws Exception {
         return get(cluster.getExecutionGraph(job)).getCheckpointStatsSnapshot();
-    }
-
-    /** All subtasks of a job whose state is RUNNING since a time (ms) or later; null while some are not. */
-    List<AccessExecutionVertex> running(JobID job, long since) {
-        List<AccessExecutionVertex> tasks = new ArrayList<>();
-        try {
-            AccessExecutionGraph graph = get(cluster.getExecutionGraph(job));
-            graph.getAllVertices().values().forEach(vertex -> tasks.addAll(List.of(vertex.getTaskVertices())));
-        } catch (Exception e) {
-            return null;
-        }
-        boolean all = tasks.stream().allMatch(task -> task.getExecutionState() == ExecutionState.RUNNING
-                && task.getStateTimestamp(ExecutionState.RUNNING) >= since);
-        return all && !tasks.isEmpty() ? tasks : null;
     }
 
     /** Cancels a job and waits for it to be gone. */

@@ -1,18 +1,12 @@
 package harness;
 
 import org.apache.flink.api.common.functions.OpenContext;
-import org.apache.flink.api.common.state.ListState;
-import org.apache.flink.api.common.state.ListStateDescriptor;
-import org.apache.flink.api.common.state.MapState;
-import org.apache.flink.api.common.state.MapStateDescriptor;
-import org.apache.flink.api.common.state.ReducingState;
-import org.apache.flink.api.common.state.ReducingStateDescriptor;
-import org.apache.flink.api.common.state.ValueState;
-import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.state.*;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.api.java.tuple.Tuple3;
+import org.apache.flink.streaming.api.TimeDomain;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
@@ -149,7 +143,7 @@ final class Jobs {
             }
             sorted.forEach((word, many) -> words.add(word + ":" + many));
             out.collect(String.format("key=%d time=%d %s count=%d seen=%s per-word=%s total=%d", context.getCurrentKey(),
-                    time, context.timeDomain() == org.apache.flink.streaming.api.TimeDomain.EVENT_TIME ? "event" : "clock",
+                    time, context.timeDomain() == TimeDomain.EVENT_TIME ? "event" : "clock",
                     count.value(), String.join(",", seen.get()), String.join(",", words), total.get()));
         }
     }
