@@ -18,6 +18,7 @@ type Server = Arc<Mutex<Option<Flink>>>;
 
 /// A JVM with a release of Flink in it.
 pub struct Flink {
+    process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -42,24 +43,19 @@ fn start(release: &str) -> Server {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flink/flink.sh");
     let mut command = Command::new("bash");
     command.arg(script).arg(release).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("bash");
-    let commands = child.stdin.take().expect("stdin");
-    let answers = BufReader::new(child.stdout.take().expect("stdout"));
-    let mut flink = Flink { commands, answers };
-    let ready = flink.answer();
-    if ready.is_none() {
-        say_what_is_missing(release, child);
-        return Arc::default();
+    let mut process = command.spawn().expect("bash");
+    let commands = process.stdin.take().expect("stdin");
+    let answers = BufReader::new(process.stdout.take().expect("stdout"));
+    let mut flink = Flink { process, commands, answers };
+    if let Some(ready) = flink.answer() {
+        assert_eq!(ready, json!({"ready": release}));
+        return Arc::new(Mutex::new(Some(flink)));
     }
-    assert_eq!(ready, Some(json!({"ready": release})));
-    Arc::new(Mutex::new(Some(flink)))
-}
-
-fn say_what_is_missing(release: &str, mut child: Child) {
-    let status = child.wait().expect("an exit status");
+    let status = flink.process.wait().expect("an exit status");
     assert_eq!(status.code(), Some(MISSING), "flink.sh {release} did not start");
     // Not eprintln!: the test harness shows that of failed tests only.
     let _ = writeln!(std::io::stderr(), "SKIPPED: tests with Flink {release}; flink.sh says above what is missing");
+    Arc::default()
 }
 
 impl Flink {

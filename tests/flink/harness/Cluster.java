@@ -70,10 +70,13 @@ final class Cluster implements AutoCloseable {
         conf.setString("execution.checkpointing.dir", new File(dir).getAbsoluteFile().toURI().toString());
         conf.setString("execution.checkpointing.data-inline-threshold", options.text("inline", "20kb"));
         conf.setString("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
-        // By hand only, unless told. The end of a job must not wait for a last one.
-        conf.setString("execution.checkpointing.interval", options.text("ck", "36000000") + " ms");
+        // Without an interval, those by hand would not be exactly-once; with a long pause there is none at the start.
+        String never = "36000000 ms";
+        String interval = options.text("ck", null);
+        conf.setString("execution.checkpointing.interval", interval == null ? never : interval + " ms");
+        conf.setString("execution.checkpointing.min-pause", interval == null ? never : "0 ms");
+        // The end of a job does not wait for a last one.
         conf.setString("execution.checkpointing.checkpoints-after-tasks-finish", "false");
-        conf.setString("execution.checkpointing.checkpoints-after-tasks-finish.enabled", "false");
         boolean restarts = options.values.containsKey("delay");
         conf.setString("restart-strategy.type", restarts ? "fixed-delay" : "none");
         conf.setString("restart-strategy.fixed-delay.attempts", "1000");
