@@ -6,6 +6,7 @@ mod suite {
     mod catalog;
     mod cli;
     mod damage;
+    mod flink;
     mod golden;
     mod hostile;
     mod state;

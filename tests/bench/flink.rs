@@ -9,6 +9,9 @@ use tempfile::TempDir;
 /// As much memory as it wants, and the collector that disturbs least: this is Flink at its best.
 const JVM: [&str; 3] = ["-Xmx6g", "-XX:+UseParallelGC", "-Dlog4j2.level=OFF"];
 
+/// The release that is measured.
+const RELEASE: &str = "1.20.5";
+
 /// A release of Flink that can be run.
 pub struct Flink {
     class_path: String,
@@ -26,12 +29,9 @@ pub struct Loaded {
 impl Flink {
     /// Finds the jars and compiles the program. Fails with the reason why there is no comparison.
     pub fn find() -> Result<Self, String> {
-        let jars = home()?.join("lib");
+        let jars = home()?.join(RELEASE).join("lib");
         if !jars.is_dir() {
-            return Err(format!(
-                "there is no {}; tests/flink/fetch.sh gets a release of Flink, CHKCTL_FLINK_HOME says where one is",
-                jars.display()
-            ));
+            return Err(format!("there is no {}; tests/flink/fetch.sh {RELEASE} gets it", jars.display()));
         }
         let classes = tempfile::tempdir().map_err(|e| e.to_string())?;
         let jars = format!("{}/*", jars.display());
@@ -61,7 +61,7 @@ impl Flink {
     }
 }
 
-/// The directory that `fetch.sh` unpacks into.
+/// The directory that `fetch.sh` unpacks releases into, side by side.
 fn home() -> Result<PathBuf, String> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     match (set("CHKCTL_FLINK_HOME"), set("HOME")) {

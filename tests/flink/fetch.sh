@@ -1,31 +1,38 @@
 #!/usr/bin/env bash
-# fetch.sh [RELEASE]: gets the jars of a Flink release (1.20.5 unless told) from the Python package index, with pip.
+# fetch.sh [RELEASE...]: gets the jars of Flink releases (1.20.5 and 2.3.0 unless told) from the Python package index,
+# with pip.
 #
-# They go to lib/ below CHKCTL_FLINK_HOME (~/.cache/chkctl/flink where that is not set), where the benchmarks look for
-# them; any Flink distribution unpacked there does as well. Does nothing where the release is there already, and leaves
-# a directory alone that it did not fill itself. The download has some 230 MB; JSON, CSV and SQL jars are not kept.
+# They go to RELEASE/lib below CHKCTL_FLINK_HOME (~/.cache/chkctl/flink where that is not set), side by side, where tests
+# and benchmarks look for them; a Flink distribution unpacked as RELEASE there does as well. Does nothing for a release
+# that is there already. A download has 230 to 360 MB; JSON, CSV and SQL jars are not kept.
 set -euo pipefail
 
-release=${1:-1.20.5}
 home=${CHKCTL_FLINK_HOME:-${HOME:?}/.cache/chkctl/flink}
-mark=$home/.fetched
 
-if [ -d "$home/lib" ] && [ "$(cat "$mark" 2>/dev/null)" = "$release" ]; then
-  echo "Flink $release is in $home"
-  exit
-fi
-if [ -e "$home/lib" ] && [ ! -e "$mark" ]; then
-  echo "fetch.sh: $home/lib holds something else; set CHKCTL_FLINK_HOME to another directory" >&2
-  exit 1
-fi
+fetch() (
+  release=$1
+  lib=$home/$release/lib
+  if compgen -G "$lib/flink-dist*.jar" >/dev/null; then
+    echo "Flink $release is in $home/$release"
+    exit
+  fi
+  python3 -m pip --version >/dev/null 2>&1 || {
+    echo "fetch.sh: there is no python3 with pip, which downloads Flink" >&2
+    exit 3
+  }
+  mkdir -p "$home/$release"
+  work=$(mktemp -d "$home/download.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  python3 -m pip download --no-deps --quiet --disable-pip-version-check --dest "$work" "apache-flink-libraries==$release"
+  unpack "$work"
+  # A rename, so that a run that is cut short is done again, and two at the same time do not mix.
+  mv -T "$work/lib" "$lib" || compgen -G "$lib/flink-dist*.jar" >/dev/null
+  echo "Flink $release is in $home/$release"
+)
 
-mkdir -p "$home"
-work=$(mktemp -d "$home/download.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-python3 -m pip download --no-deps --quiet --disable-pip-version-check --dest "$work" "apache-flink-libraries==$release"
-
-python3 - "$work" <<'PY'
-"""Unpacks the jars that loading a checkpoint needs from the one archive in a directory, to lib/ there."""
+unpack() {
+  python3 - "$1" <<'PY'
+"""Unpacks the jars that jobs need from the one archive in a directory, to lib/ there."""
 import pathlib, re, shutil, sys, tarfile, zipfile
 
 work = pathlib.Path(sys.argv[1])
@@ -51,9 +58,9 @@ else:
 if not any((work / "lib").glob("flink-dist*.jar")):
     sys.exit(f"fetch.sh: {archive.name} holds no flink-dist jar")
 PY
+}
 
-# In this order: a run that is cut short is done again.
-rm -rf "$home/lib"
-echo "$release" >"$mark"
-mv "$work/lib" "$home/lib"
-echo "Flink $release is in $home"
+[ $# -gt 0 ] || set -- 1.20.5 2.3.0
+for release in "$@"; do
+  fetch "$release"
+done

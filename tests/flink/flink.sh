@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# flink.sh RELEASE [COMMAND ARGUMENT...]: real Flink in one JVM that runs the jobs of harness/ in an embedded cluster.
+#
+# Without a command it serves: a command per line on stdin (words parted by blanks, or a JSON array of strings), an
+# answer of one line of JSON per command on stdout, until stdin ends. The first line says that it is ready.
+#
+#   run JOB dir=DIR [KEY=VALUE...]    runs a job until it holds (hold=), takes a checkpoint or savepoint, cancels the job
+#       {"path": …, "positions": [[split, next, end]…], RESULT}, the state at that time
+#   restore JOB PATH [KEY=VALUE...]   starts a job from a checkpoint and lets it run to the end of the sequence
+#       {"restored": [[split, next, end]…], RESULT}, or {"failed": "class: message <- class: message…"}
+#   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
+#   bench words|recovery|keys …       see harness/Bench.java
+#
+# JOB and its RESULT (harness/Jobs.java); word number i of the sequence is "word" + i * 7919 % vocab:
+#   wordcount   words → sum per word                             "counts": {word: highest count that was seen}
+#   windowed    record i has timestamp 10 * i; sums of 1000 ms   "windows": [[word, start, count]…]
+#   kitchen     all kinds of keyed state and both kinds of timers, key is i % keys   "lines": [text…], one a timer
+#
+# KEY=VALUE: n= records of the sequence, vocab= words, keys= of kitchen, par= parallelism, maxpar= max parallelism,
+#   sources= parallelism of the source (par), line= words per record of wordcount, sliding=true (every 500 ms),
+#   hold= records after which the sources stop (n), rate= records per second and source that follow nevertheless (0),
+#   inline= bytes up to which state goes into _metadata, savepoint=canonical|native instead of a checkpoint, from=PATH to
+#   start `run` from, allowNonRestored=true, collect=false for a sink that keeps nothing, timeout= milliseconds,
+#   conf.OPTION=VALUE for any option of Flink.
+#
+# Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
+# missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
+# level of the log on stderr (OFF). Classes are compiled once for each state of the sources. Everything listens on
+# loopback only; what is written to TMPDIR is removed at the end.
+set -euo pipefail
+
+release=${1:?usage: flink.sh RELEASE [COMMAND ARGUMENT...]}
+shift
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+home=${CHKCTL_FLINK_HOME:-${HOME:?}/.cache/chkctl/flink}
+
+missing() {
+  echo "flink.sh: $1" >&2
+  exit 3
+}
+for tool in java javac; do
+  command -v "$tool" >/dev/null || missing "there is no $tool; a JDK of version 17 or later is needed"
+done
+[ -n "$(compgen -G "$home/$release/lib/flink-dist*.jar")" ] ||
+  missing "Flink $release is not in $home/$release/lib; tests/flink/fetch.sh $release gets it"
+
+# Only these: a whole distribution has jars for SQL that slow the start down.
+jars=$(printf '%s:' "$home/$release"/lib/{flink-dist,log4j,slf4j}*.jar)
+
+# The sources are written for 1.20; a few packages have other names since 2.0.
+moved=()
+case $release in
+  1.*) ;;
+  *) moved=(-e 's/functions\.\(source\|sink\)\.\(RichParallelSourceFunction\|RichSinkFunction\)/functions.\1.legacy.\2/') ;;
+esac
+
+hash=$(cat "${BASH_SOURCE[0]}" "$here"/harness/*.java | sha256sum | cut -c 1-16)
+classes=$home/$release/harness/$hash
+if [ ! -d "$classes" ]; then
+  mkdir -p "${classes%/*}"
+  work=$(mktemp -d "${classes%/*}/work.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/source" "$work/classes"
+  for source in "$here"/harness/*.java; do
+    sed -e '' "${moved[@]}" "$source" >"$work/source/${source##*/}"
+  done
+  javac -nowarn -Xlint:none -XDsuppressNotes -proc:none -encoding UTF-8 -cp "$jars" -d "$work/classes" "$work"/source/*.java >&2
+  find "${classes%/*}" -mindepth 1 -maxdepth 1 -type d ! -name 'work.*' -mmin +1440 -exec rm -rf {} +
+  mv -T "$work/classes" "$classes" 2>/dev/null || [ -d "$classes" ]
+  rm -rf "$work"
+  trap - EXIT
+fi
+
+open=()
+for package in lang lang.invoke lang.reflect io net nio text time util util.concurrent util.concurrent.atomic \
+  util.concurrent.locks; do
+  open+=(--add-opens "java.base/java.$package=ALL-UNNAMED")
+done
+read -ra options <<<"${CHKCTL_FLINK_JAVA_OPTS:--Xmx1g}"
+exec java -XX:+UseG1GC -XX:-UsePerfData "${options[@]}" -Djava.io.tmpdir="${TMPDIR:-/tmp}" \
+  -Djava.net.preferIPv4Stack=true -Dlog4j2.level="${CHKCTL_FLINK_LOG:-OFF}" "${open[@]}" \
+  -cp "$classes:$jars" harness.Harness "$release" "$@"
