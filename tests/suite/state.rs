@@ -3,11 +3,14 @@
 use super::support::{Case, archives, metadata_files};
 use chkctl::format;
 use chkctl::model::handle::{KeyGroupsKind, KeyedHandle, OperatorHandle, StreamHandle};
-use chkctl::state::canonical::{CanonicalReader, KeyGroupWriter};
+use chkctl::state::canonical::{CanonicalReader, Entry, KeyGroupWriter};
 use chkctl::state::heap::{self, HeapReader};
 use chkctl::state::key_group::assign_to_key_group;
 use chkctl::state::operator::{OperatorHeader, OperatorReader, OperatorWriter};
-use chkctl::state::{KeyType, KeyedBody, KeyedHeader, KeyedStateType, StateMeta, StateType, ranges};
+use chkctl::state::{
+    Bytes, KeyType, KeyedBody, KeyedHeader, KeyedStateType, SerializerSnapshot, StateMeta, StateType, TimeWindow,
+    Timer, ranges,
+};
 use chkctl::wire::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -333,24 +336,270 @@ fn sent(stream: &Operator) -> i64 {
     offsets.map(|offset| reader.element::<i64>(*offset).expect("a number")).sum()
 }
 
-#[test]
-fn dump() {
-    let case = Case::named("kitchen-heap-files-1.20.5");
-    for metadata in metadata_files(&case.tree()) {
-        for stream in Streams::of(&case, &metadata).keyed {
-            let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
-            println!("{} {:?} key {}", stream.from, stream.body, header.key.describe());
-            for state in &header.states {
-                println!(
-                    "    {} {:?} {:?} {:?} {:?}",
-                    state.name,
-                    state.kind,
-                    state.keyed_type(),
-                    state.namespace().map(|s| s.describe()),
-                    state.value().map(|s| s.describe())
-                );
+/// Copies entries of a state from a stream into another by way of their Rust types.
+#[derive(Clone, Copy)]
+struct Typed {
+    heap: fn(&mut Reader<'_>, &mut Vec<u8>),
+    canonical: fn(usize, Entry<'_>, &mut KeyGroupWriter<'_>),
+}
+
+fn value<K: StateType, N: StateType, V: StateType>() -> Typed {
+    Typed {
+        heap: |input, out| {
+            let (namespace, key, value) = heap::read_entry::<N, K, V>(input).expect("an entry");
+            heap::write_entry(out, &namespace, &key, &value).expect("it fits");
+        },
+        canonical: |state, entry, writer| {
+            let (namespace, key, value) = entry.read::<N, K, V>().expect("an entry");
+            writer.value(state, &namespace, &key, &value).expect("it fits");
+        },
+    }
+}
+
+fn list<K: StateType, N: StateType, E: StateType>() -> Typed {
+    Typed {
+        heap: value::<K, N, Vec<E>>().heap,
+        canonical: |state, entry, writer| {
+            let (namespace, key, list) = entry.read_list::<N, K, E>().expect("a list");
+            writer.list(state, &namespace, &key, &list).expect("it fits");
+        },
+    }
+}
+
+fn map<K: StateType, MK: StateType + Ord, MV: StateType>() -> Typed {
+    Typed {
+        heap: value::<K, (), BTreeMap<MK, MV>>().heap,
+        canonical: |state, entry, writer| {
+            let (namespace, key, map_key, map_value) = entry.read_map_entry::<(), K, MK, MV>().expect("an entry");
+            writer.map_entry(state, &namespace, &key, &map_key, &map_value).expect("it fits");
+        },
+    }
+}
+
+fn timer<K: StateType, N: StateType>() -> Typed {
+    Typed {
+        heap: |input, out| {
+            let timer = heap::read_timer::<K, N>(input).expect("a timer");
+            heap::write_timer(out, &timer).expect("it fits");
+        },
+        canonical: |state, entry, writer| {
+            let timer = entry.read_timer::<K, N>().expect("a timer");
+            writer.timer(state, &timer).expect("it fits");
+        },
+    }
+}
+
+/// The Rust types of a state of the kitchen sink, and its description as Rust would write it.
+fn typed(key: &str, state: &StateMeta) -> Option<(Typed, StateMeta)> {
+    use KeyedStateType::{Aggregating, List, Map, Reducing, Value};
+    fn of<N: StateType, V: StateType>(copy: Typed, state: &StateMeta, kind: KeyedStateType) -> (Typed, StateMeta) {
+        (copy, StateMeta::key_value(&state.name, kind, N::serializer(), V::serializer()))
+    }
+    fn queue<K: StateType, N: StateType>(state: &StateMeta) -> (Typed, StateMeta) {
+        (timer::<K, N>(), StateMeta::priority_queue(&state.name, Timer::<K, N>::serializer()))
+    }
+    type Four = (String, i32, i64, i64);
+    let windowed = state.namespace().is_some_and(|namespace| namespace.describe() == "TimeWindow");
+    let described = state.value().expect("a serializer").describe();
+    Some(match (key, described.as_str(), state.keyed_type()) {
+        ("String", "Long", Value) => of::<(), i64>(value::<String, (), i64>(), state, Value),
+        ("String", "Long", Reducing) => of::<(), i64>(value::<String, (), i64>(), state, Reducing),
+        ("String", "Long", Aggregating) if windowed => {
+            of::<TimeWindow, i64>(value::<String, TimeWindow, i64>(), state, Aggregating)
+        }
+        ("String", "Tuple2<Long, Long>", Aggregating) => {
+            of::<(), (i64, i64)>(value::<String, (), (i64, i64)>(), state, Aggregating)
+        }
+        ("String", "List<Long>", List) => of::<(), Vec<i64>>(list::<String, (), i64>(), state, List),
+        ("String", "Map<String, Long>", Map) => {
+            of::<(), BTreeMap<String, i64>>(map::<String, String, i64>(), state, Map)
+        }
+        ("Long", "Double", Value) => of::<(), f64>(value::<i64, (), f64>(), state, Value),
+        ("Long", "List<Tuple2<Long, String>>", List) => {
+            of::<(), Vec<(i64, String)>>(list::<i64, (), (i64, String)>(), state, List)
+        }
+        ("Tuple2<String, Integer>", "Tuple4<String, Integer, Long, Long>", Value) => {
+            of::<(), Four>(value::<(String, i32), (), Four>(), state, Value)
+        }
+        (_, "Timer<String, VoidNamespace>", _) => queue::<String, ()>(state),
+        (_, "Timer<String, TimeWindow>", _) => queue::<String, TimeWindow>(state),
+        (_, "Timer<Long, VoidNamespace>", _) => queue::<i64, ()>(state),
+        _ => return None,
+    })
+}
+
+/// Copies what can be of a canonical stream, entry by entry; gives how many of which kind of state were the same.
+fn copied(stream: &Keyed, same: &mut BTreeMap<String, usize>) {
+    let Ok(header) = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")) else { return };
+    let key = header.key.describe();
+    let states: Vec<_> = header.states.iter().map(|state| typed(&key, state)).collect();
+    for (found, (_, built)) in header.states.iter().zip(&states).filter_map(|(a, b)| Some((a, b.as_ref()?))) {
+        assert_eq!(found, built, "{}: the description is built as Flink wrote it", stream.from);
+    }
+    for (group, range) in (stream.first..).zip(ranges(&stream.offsets, stream.bytes.len())) {
+        let number = u16::try_from(group).expect("a key group");
+        match stream.body {
+            KeyedBody::Heap => {
+                let reader = HeapReader::new(&stream.bytes).expect("a stream");
+                let piece = reader.key_group(group, &range).expect("a key group");
+                let mut sections = piece.sections().expect("sections");
+                while let Some(section) = sections.next().expect("a section") {
+                    let (Some((copy, _)), Some(meta)) =
+                        (states[section.state].as_ref(), header.states.get(section.state))
+                    else {
+                        if sections.skip(&header, section).is_err() {
+                            break;
+                        }
+                        continue;
+                    };
+                    let mut input = sections.reader().clone();
+                    let raw = sections.raw(&header, section).expect("entries");
+                    let mut out = Vec::new();
+                    (0..section.count).for_each(|_| (copy.heap)(&mut input, &mut out));
+                    // The entries of a map are in no order of their own.
+                    assert!(out == raw || meta.keyed_type() == KeyedStateType::Map, "{} {}", stream.from, meta.name);
+                    *same.entry(format!("heap {}", meta.name)).or_default() += section.count;
+                }
             }
-            println!("{:?}", stream.check());
+            KeyedBody::Canonical => {
+                let reader = CanonicalReader::new(&stream.bytes, stream.max_parallelism).expect("a stream");
+                let piece = reader.key_group(&range).expect("a key group");
+                let mut entries = piece.entries().expect("entries");
+                while let Some(entry) = entries.next().expect("an entry") {
+                    let Some((copy, _)) = &states[entry.state] else { continue };
+                    let mut out = Vec::new();
+                    let mut writer = KeyGroupWriter::new(&mut out, number, stream.max_parallelism);
+                    let (state, key, value) = (entry.state, entry.key.rest(), entry.value.rest());
+                    (copy.canonical)(state, entry, &mut writer);
+                    assert!(writer.finish());
+                    assert!(
+                        out.windows(key.len()).any(|part| part == key) && out.len() == key.len() + value.len() + 13
+                    );
+                    assert_eq!(&out[out.len() - 2 - value.len()..out.len() - 2], value, "{}", stream.from);
+                    *same.entry(format!("canonical {}", header.states[state].name)).or_default() += 1;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn states_of_the_kitchen_sink_are_written_as_flink_wrote_them() {
+    let mut same = BTreeMap::new();
+    let mut streams = 0;
+    for archive in archives() {
+        if !archive.to_string_lossy().contains("kitchen-") {
+            continue;
+        }
+        let case = Case::unpack(&archive);
+        for metadata in metadata_files(&case.tree()) {
+            let found = Streams::of(&case, &metadata);
+            found.keyed.iter().for_each(|stream| copied(stream, &mut same));
+            streams += found.operator.iter().filter(|stream| operator_states(stream)).count();
+        }
+    }
+    for name in ["map", "count", "last-ids", "aggregating", "window-contents", "double", "pairs", "_op_state"] {
+        assert!(same.get(&format!("canonical {name}")).is_some_and(|count| *count >= 10), "{name}: {same:?}");
+    }
+    for name in ["window-contents", "seen", "_op_state", "_timer_state/event_window-timers"] {
+        assert!(same.get(&format!("heap {name}")).is_some_and(|count| *count >= 10), "{name}: {same:?}");
+    }
+    assert!(streams >= 50, "{streams} streams of operator state");
+}
+
+/// Checks the operator that has all kinds of operator state; false for others.
+fn operator_states(stream: &Operator) -> bool {
+    let reader = OperatorReader::new(&stream.bytes, &stream.states).expect("a stream");
+    let offsets =
+        |name: &str| stream.states.iter().find(|state| state.name.to_str() == name).map(|s| s.offsets.clone());
+    let (Some(list), Some(union), Some(broadcast)) = (offsets("op-list"), offsets("op-union"), offsets("op-broadcast"))
+    else {
+        return false;
+    };
+    let texts: Vec<String> = list.iter().map(|offset| reader.element(*offset).expect("a text")).collect();
+    let pairs: Vec<(i32, i64)> = union.iter().map(|offset| reader.element(*offset).expect("a pair")).collect();
+    let [(index, sent)] = pairs[..] else { panic!("{}: {pairs:?}", stream.from) };
+    for (number, text) in texts.iter().enumerate() {
+        assert_eq!(*text, format!("subtask-{index} entry-{number} of {sent}"), "{}", stream.from);
+    }
+    let constants: Vec<(String, i64)> = reader.broadcast(broadcast[0]).expect("entries");
+    assert!(constants.contains(&("const".to_owned(), 42)), "{}: {constants:?}", stream.from);
+    if reader.header().compressed || reader.header().version != 6 {
+        return true;
+    }
+    let mut writer =
+        OperatorWriter::new(reader.header().lists.clone(), reader.header().broadcasts.clone()).expect("a head");
+    let number = |name: &str| reader.header().lists.iter().position(|state| state.name == name).expect("a state");
+    let mut write = |name: &str| match name {
+        "op-list" => texts.iter().for_each(|text| writer.element(number(name), text).expect("it fits")),
+        _ => pairs.iter().for_each(|pair| writer.element(number(name), pair).expect("it fits")),
+    };
+    let order = if list[0] < union[0] { ["op-list", "op-union"] } else { ["op-union", "op-list"] };
+    order.iter().for_each(|name| write(name));
+    writer.broadcast(0, constants.iter().map(|(key, value)| (key, value))).expect("it fits");
+    let (bytes, states) = writer.finish();
+    assert!(bytes == stream.bytes, "{}: written as Flink wrote it", stream.from);
+    let offsets = |states: &[chkctl::model::handle::OperatorStateInfo<'_>]| -> BTreeSet<(String, Vec<i64>)> {
+        states.iter().map(|state| (state.name.to_string(), state.offsets.clone())).collect()
+    };
+    assert_eq!(offsets(&states), offsets(&stream.states), "{}", stream.from);
+    true
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    digits.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
+}
+
+/// Checks that Flink's serializer of this name is that of the type, and that the values are written as it does.
+fn golden<T: StateType + PartialEq + std::fmt::Debug>(name: &str, values: &[T]) {
+    let text = include_str!("../../testdata/serializers.txt");
+    let line = text.lines().find(|line| line.split('|').next() == Some(name)).expect("a line");
+    let fields: Vec<&str> = line.split('|').collect();
+    let mut out = Vec::new();
+    T::serializer().write_versioned(&mut out).expect("it fits");
+    assert_eq!(out, hex(fields[2]), "{name}");
+    assert_eq!(T::VARIABLE_LENGTH, fields[1] == "-1", "{name}");
+    for (value, bytes) in values.iter().zip(&fields[3..]) {
+        let mut out = Vec::new();
+        value.write(&mut out).expect("it fits");
+        assert_eq!(out, hex(bytes), "{name}");
+        assert_eq!(T::read(&mut Reader::new(&out, "test")).as_ref(), Ok(value), "{name}");
+    }
+}
+
+#[test]
+fn types_are_written_as_flinks_serializers_write_them() {
+    golden::<String>("String", &["word", "", "é", "状𝄞"].map(str::to_owned));
+    golden("Boolean", &[true]);
+    golden("Byte", &[-3_i8]);
+    golden("Short", &[-3_i16]);
+    golden("Int", &[-3_i32]);
+    golden("Long", &[-3_i64]);
+    golden("Float", &[-1.5_f32]);
+    golden("Double", &[2.5_f64]);
+    golden("byte[]", &[Bytes(vec![1, 2])]);
+    golden("Void", &[()]);
+    golden("TW", &[TimeWindow { start: 1, end: 2 }]);
+    golden("List", &[vec![1_i64, 2]]);
+    golden::<BTreeMap<String, i64>>("Map", &[]);
+    golden("T2", &[("k".to_owned(), BTreeMap::<i16, Vec<f32>>::new())]);
+    golden("T2fixed", &[(1_i32, 2_i64)]);
+    golden("T1tw", &[(TimeWindow { start: 1, end: 2 },)]);
+}
+
+#[test]
+fn values_of_every_known_serializer_are_passed_over() {
+    for line in include_str!("../../testdata/serializers.txt").lines() {
+        let fields: Vec<&str> = line.split('|').collect();
+        let bytes = hex(fields[2]);
+        let serializer = SerializerSnapshot::read_versioned(&mut Reader::new(&bytes, "test")).expect(line);
+        assert_eq!(serializer.is_variable_length(), fields[1] == "-1", "{line}");
+        for value in &fields[3..] {
+            let bytes = hex(value);
+            let mut input = Reader::new(&bytes, "test");
+            serializer.skip_value(&mut input).expect(line);
+            assert_eq!(input.left(), 0, "{line}");
         }
     }
 }
