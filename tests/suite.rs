@@ -8,6 +8,7 @@ mod suite {
     mod damage;
     mod golden;
     mod hostile;
+    mod serializers;
     mod state;
     mod tidy;
 }
