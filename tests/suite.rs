@@ -10,5 +10,6 @@ mod suite {
     mod hostile;
     mod serializers;
     mod state;
+    mod streams;
     mod tidy;
 }

@@ -1,111 +1,17 @@
 //! State files of real Flink: every one of the corpus is read to its last byte, and what a word count holds is right.
 
+use super::streams::{Keyed, Operator, Streams};
 use super::support::{Case, archives, metadata_files};
-use chkctl::format;
-use chkctl::model::handle::{KeyGroupsKind, KeyedHandle, OperatorHandle, StreamHandle};
+use chkctl::model::handle::OperatorStateInfo;
 use chkctl::state::canonical::{CanonicalReader, Entry, KeyGroupWriter};
 use chkctl::state::heap::{self, HeapReader};
 use chkctl::state::key_group::assign_to_key_group;
 use chkctl::state::operator::{OperatorHeader, OperatorReader, OperatorWriter};
-use chkctl::state::{KeyType, KeyedBody, KeyedHeader, KeyedStateType, StateMeta, StateType, TimeWindow, Timer, ranges};
+use chkctl::state::{
+    Bytes, KeyType, KeyedBody, KeyedHeader, KeyedStateType, StateMeta, StateType, TimeWindow, Timer, ranges,
+};
 use chkctl::wire::Reader;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
-
-/// A stream of keyed state that is divided by key group.
-struct Keyed {
-    from: String,
-    bytes: Vec<u8>,
-    body: KeyedBody,
-    first: i32,
-    offsets: Vec<i64>,
-    max_parallelism: u16,
-}
-
-/// A stream of operator state with what its handle says of it.
-struct Operator {
-    from: String,
-    bytes: Vec<u8>,
-    states: Vec<chkctl::model::handle::OperatorStateInfo<'static>>,
-}
-
-#[derive(Default)]
-struct Streams {
-    keyed: Vec<Keyed>,
-    operator: Vec<Operator>,
-}
-
-fn load(case: &Case, metadata: &Path, stream: &StreamHandle<'_>) -> Option<Vec<u8>> {
-    let file = |path: &Path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    match stream {
-        StreamHandle::Bytes(bytes) => Some(bytes.data.to_vec()),
-        StreamHandle::File { path, .. } => Some(file(&case.here(&path.to_str()))),
-        StreamHandle::Relative { path, .. } => {
-            Some(file(&metadata.parent().expect("a directory").join(&*path.to_str())))
-        }
-        StreamHandle::Segment(segment) => {
-            let bytes = file(&case.here(&segment.path.to_str()));
-            let start = usize::try_from(segment.start).expect("a start");
-            let size = usize::try_from(segment.size).expect("a size");
-            Some(bytes[start..start + size].to_vec())
-        }
-        StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => None,
-    }
-}
-
-impl Streams {
-    /// The managed state of one snapshot.
-    fn of(case: &Case, metadata: &Path) -> Self {
-        let bytes = fs::read(metadata).expect("a _metadata");
-        let model = format::decode(&bytes).expect("a _metadata that can be read");
-        let mut found = Streams::default();
-        for operator in &model.operators {
-            for subtask in operator.subtasks() {
-                let Some(state) = &subtask.state else { continue };
-                let from = format!("{} {} {}", metadata.display(), operator.id, subtask.index);
-                if let Some(handle) = &state.managed_operator.handle {
-                    found.operator(case, metadata, &from, handle);
-                }
-                if let Some(handle) = &state.managed_keyed {
-                    let max = u16::try_from(operator.max_parallelism).expect("a maximum parallelism");
-                    found.keyed(case, metadata, &from, handle, max);
-                }
-            }
-        }
-        found
-    }
-
-    fn operator(&mut self, case: &Case, metadata: &Path, from: &str, handle: &OperatorHandle<'_>) {
-        let Some(bytes) = load(case, metadata, &handle.stream) else { return };
-        let states = handle.states.iter().map(|state| chkctl::model::handle::OperatorStateInfo {
-            name: state.name.clone().into_owned(),
-            mode: state.mode,
-            offsets: state.offsets.clone(),
-        });
-        self.operator.push(Operator { from: from.to_owned(), bytes, states: states.collect() });
-    }
-
-    fn keyed(&mut self, case: &Case, metadata: &Path, from: &str, handle: &KeyedHandle<'_>, max_parallelism: u16) {
-        match handle {
-            KeyedHandle::KeyGroups(groups) => {
-                let Some(bytes) = load(case, metadata, &groups.stream) else { return };
-                let (first, offsets) = (groups.range.start, groups.offsets.clone());
-                let body = match groups.kind {
-                    KeyGroupsKind::Savepoint => KeyedBody::Canonical,
-                    _ => KeyedBody::of(&bytes, first, &offsets),
-                };
-                self.keyed.push(Keyed { from: from.to_owned(), bytes, body, first, offsets, max_parallelism });
-            }
-            KeyedHandle::Changelog(changelog) => {
-                for part in changelog.materialized.iter().flatten() {
-                    self.keyed(case, metadata, from, part, max_parallelism);
-                }
-            }
-            _ => {}
-        }
-    }
-}
 
 /// Types whose values end where only Java knows: two of Kryo, and Java's own serialization.
 const KNOWN_TO_JAVA_ALONE: [&str; 3] = ["of java.util.BitSet", "of java.util.List", "JavaSerializerSnapshot"];
@@ -536,9 +442,73 @@ fn operator_states(stream: &Operator) -> bool {
     writer.broadcast(0, constants.iter().map(|(key, value)| (key, value))).expect("it fits");
     let (bytes, states) = writer.finish();
     assert!(bytes == stream.bytes, "{}: written as Flink wrote it", stream.from);
-    let offsets = |states: &[chkctl::model::handle::OperatorStateInfo<'_>]| -> BTreeSet<(String, Vec<i64>)> {
+    let offsets = |states: &[OperatorStateInfo<'_>]| -> BTreeSet<(String, Vec<i64>)> {
         states.iter().map(|state| (state.name.to_string(), state.offsets.clone())).collect()
     };
     assert_eq!(offsets(&states), offsets(&stream.states), "{}", stream.from);
     true
+}
+
+/// Reads all there is, of bytes that may be anything.
+fn survive(stream: &Keyed, bytes: &[u8]) -> chkctl::wire::Decoded<()> {
+    for (group, range) in (stream.first..).zip(ranges(&stream.offsets, bytes.len())) {
+        match stream.body {
+            KeyedBody::Heap => {
+                let reader = HeapReader::new(bytes)?;
+                let piece = reader.key_group(group, &range)?;
+                let mut sections = piece.sections()?;
+                while let Some(section) = sections.next()? {
+                    sections.skip(reader.header(), section)?;
+                }
+            }
+            KeyedBody::Canonical => {
+                let reader = CanonicalReader::new(bytes, stream.max_parallelism)?;
+                let piece = reader.key_group(&range)?;
+                let mut entries = piece.entries()?;
+                while let Some(entry) = entries.next()? {
+                    let _ = entry.clone().read::<(), String, i64>();
+                    let _ = entry.clone().read_list::<TimeWindow, String, Vec<String>>();
+                    let _ = entry.clone().read_map_entry::<String, String, String, (i64, Bytes)>();
+                    entry.check(reader.header())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_state_files_are_errors_or_other_values_but_nothing_worse() {
+    let mut damaged = 0;
+    for name in ["kitchen-heap-files-2.3.0", "kitchen-compressed-1.20.5", "wc-savepoints-1.20.5"] {
+        let case = Case::named(name);
+        for metadata in metadata_files(&case.tree()) {
+            let streams = Streams::of(&case, &metadata);
+            for stream in &streams.keyed {
+                for (number, at) in (0..stream.bytes.len()).step_by(1 + stream.bytes.len() / 20).enumerate() {
+                    assert!(survive(stream, &stream.bytes[..at]).is_err(), "{} cut at {at}", stream.from);
+                    let mut bytes = stream.bytes.clone();
+                    bytes[at] ^= [0x01, 0x80, 0xff, 0x7f][number % 4];
+                    let _ = survive(stream, &bytes);
+                    damaged += 1;
+                }
+            }
+            for stream in &streams.operator {
+                for at in (0..stream.bytes.len()).step_by(1 + stream.bytes.len() / 20) {
+                    let mut bytes = stream.bytes.clone();
+                    bytes[at] ^= 0x81;
+                    let Ok(reader) = OperatorReader::new(&bytes, &stream.states) else { continue };
+                    for state in &stream.states {
+                        for offset in &state.offsets {
+                            let _ = reader.check(&state.name.to_str(), *offset);
+                            let _ = reader.element::<(String, i64)>(*offset);
+                            let _ = reader.broadcast::<String, Vec<i64>>(*offset);
+                        }
+                    }
+                    damaged += 1;
+                }
+            }
+        }
+    }
+    assert!(damaged > 500, "{damaged}");
 }
