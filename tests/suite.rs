@@ -9,6 +9,8 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod serializers;
     mod state;
+    mod streams;
     mod tidy;
 }

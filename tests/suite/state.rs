@@ -1,111 +1,17 @@
 //! State files of real Flink: every one of the corpus is read to its last byte, and what a word count holds is right.
 
+use super::streams::{Keyed, Operator, Streams};
 use super::support::{Case, archives, metadata_files};
-use chkctl::format;
-use chkctl::model::handle::{KeyGroupsKind, KeyedHandle, OperatorHandle, StreamHandle};
-use chkctl::state::canonical::{CanonicalReader, KeyGroupWriter};
+use chkctl::model::handle::OperatorStateInfo;
+use chkctl::state::canonical::{CanonicalReader, Entry, KeyGroupWriter};
 use chkctl::state::heap::{self, HeapReader};
 use chkctl::state::key_group::assign_to_key_group;
 use chkctl::state::operator::{OperatorHeader, OperatorReader, OperatorWriter};
-use chkctl::state::{KeyType, KeyedBody, KeyedHeader, KeyedStateType, StateMeta, StateType, ranges};
+use chkctl::state::{
+    Bytes, KeyType, KeyedBody, KeyedHeader, KeyedStateType, StateMeta, StateType, TimeWindow, Timer, ranges,
+};
 use chkctl::wire::Reader;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
-
-/// A stream of keyed state that is divided by key group.
-struct Keyed {
-    from: String,
-    bytes: Vec<u8>,
-    body: KeyedBody,
-    first: i32,
-    offsets: Vec<i64>,
-    max_parallelism: u16,
-}
-
-/// A stream of operator state with what its handle says of it.
-struct Operator {
-    from: String,
-    bytes: Vec<u8>,
-    states: Vec<chkctl::model::handle::OperatorStateInfo<'static>>,
-}
-
-#[derive(Default)]
-struct Streams {
-    keyed: Vec<Keyed>,
-    operator: Vec<Operator>,
-}
-
-fn load(case: &Case, metadata: &Path, stream: &StreamHandle<'_>) -> Option<Vec<u8>> {
-    let file = |path: &Path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    match stream {
-        StreamHandle::Bytes(bytes) => Some(bytes.data.to_vec()),
-        StreamHandle::File { path, .. } => Some(file(&case.here(&path.to_str()))),
-        StreamHandle::Relative { path, .. } => {
-            Some(file(&metadata.parent().expect("a directory").join(&*path.to_str())))
-        }
-        StreamHandle::Segment(segment) => {
-            let bytes = file(&case.here(&segment.path.to_str()));
-            let start = usize::try_from(segment.start).expect("a start");
-            let size = usize::try_from(segment.size).expect("a size");
-            Some(bytes[start..start + size].to_vec())
-        }
-        StreamHandle::EmptySegment | StreamHandle::KeyGroups(_) => None,
-    }
-}
-
-impl Streams {
-    /// The managed state of one snapshot.
-    fn of(case: &Case, metadata: &Path) -> Self {
-        let bytes = fs::read(metadata).expect("a _metadata");
-        let model = format::decode(&bytes).expect("a _metadata that can be read");
-        let mut found = Streams::default();
-        for operator in &model.operators {
-            for subtask in operator.subtasks() {
-                let Some(state) = &subtask.state else { continue };
-                let from = format!("{} {} {}", metadata.display(), operator.id, subtask.index);
-                if let Some(handle) = &state.managed_operator.handle {
-                    found.operator(case, metadata, &from, handle);
-                }
-                if let Some(handle) = &state.managed_keyed {
-                    let max = u16::try_from(operator.max_parallelism).expect("a maximum parallelism");
-                    found.keyed(case, metadata, &from, handle, max);
-                }
-            }
-        }
-        found
-    }
-
-    fn operator(&mut self, case: &Case, metadata: &Path, from: &str, handle: &OperatorHandle<'_>) {
-        let Some(bytes) = load(case, metadata, &handle.stream) else { return };
-        let states = handle.states.iter().map(|state| chkctl::model::handle::OperatorStateInfo {
-            name: state.name.clone().into_owned(),
-            mode: state.mode,
-            offsets: state.offsets.clone(),
-        });
-        self.operator.push(Operator { from: from.to_owned(), bytes, states: states.collect() });
-    }
-
-    fn keyed(&mut self, case: &Case, metadata: &Path, from: &str, handle: &KeyedHandle<'_>, max_parallelism: u16) {
-        match handle {
-            KeyedHandle::KeyGroups(groups) => {
-                let Some(bytes) = load(case, metadata, &groups.stream) else { return };
-                let (first, offsets) = (groups.range.start, groups.offsets.clone());
-                let body = match groups.kind {
-                    KeyGroupsKind::Savepoint => KeyedBody::Canonical,
-                    _ => KeyedBody::of(&bytes, first, &offsets),
-                };
-                self.keyed.push(Keyed { from: from.to_owned(), bytes, body, first, offsets, max_parallelism });
-            }
-            KeyedHandle::Changelog(changelog) => {
-                for part in changelog.materialized.iter().flatten() {
-                    self.keyed(case, metadata, from, part, max_parallelism);
-                }
-            }
-            _ => {}
-        }
-    }
-}
 
 /// Types whose values end where only Java knows: two of Kryo, and Java's own serialization.
 const KNOWN_TO_JAVA_ALONE: [&str; 3] = ["of java.util.BitSet", "of java.util.List", "JavaSerializerSnapshot"];
@@ -333,24 +239,276 @@ fn sent(stream: &Operator) -> i64 {
     offsets.map(|offset| reader.element::<i64>(*offset).expect("a number")).sum()
 }
 
-#[test]
-fn dump() {
-    let case = Case::named("kitchen-heap-files-1.20.5");
-    for metadata in metadata_files(&case.tree()) {
-        for stream in Streams::of(&case, &metadata).keyed {
-            let header = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")).expect("a head");
-            println!("{} {:?} key {}", stream.from, stream.body, header.key.describe());
-            for state in &header.states {
-                println!(
-                    "    {} {:?} {:?} {:?} {:?}",
-                    state.name,
-                    state.kind,
-                    state.keyed_type(),
-                    state.namespace().map(|s| s.describe()),
-                    state.value().map(|s| s.describe())
-                );
+/// Copies entries of a state from a stream into another by way of their Rust types.
+#[derive(Clone, Copy)]
+struct Typed {
+    heap: fn(&mut Reader<'_>, &mut Vec<u8>),
+    canonical: fn(usize, Entry<'_>, &mut KeyGroupWriter<'_>),
+}
+
+fn value<K: StateType, N: StateType, V: StateType>() -> Typed {
+    Typed {
+        heap: |input, out| {
+            let (namespace, key, value) = heap::read_entry::<N, K, V>(input).expect("an entry");
+            heap::write_entry(out, &namespace, &key, &value).expect("it fits");
+        },
+        canonical: |state, entry, writer| {
+            let (namespace, key, value) = entry.read::<N, K, V>().expect("an entry");
+            writer.value(state, &namespace, &key, &value).expect("it fits");
+        },
+    }
+}
+
+fn list<K: StateType, N: StateType, E: StateType>() -> Typed {
+    Typed {
+        heap: value::<K, N, Vec<E>>().heap,
+        canonical: |state, entry, writer| {
+            let (namespace, key, list) = entry.read_list::<N, K, E>().expect("a list");
+            writer.list(state, &namespace, &key, &list).expect("it fits");
+        },
+    }
+}
+
+fn map<K: StateType, MK: StateType + Ord, MV: StateType>() -> Typed {
+    Typed {
+        heap: value::<K, (), BTreeMap<MK, MV>>().heap,
+        canonical: |state, entry, writer| {
+            let (namespace, key, map_key, map_value) = entry.read_map_entry::<(), K, MK, MV>().expect("an entry");
+            writer.map_entry(state, &namespace, &key, &map_key, &map_value).expect("it fits");
+        },
+    }
+}
+
+fn timer<K: StateType, N: StateType>() -> Typed {
+    Typed {
+        heap: |input, out| {
+            let timer = heap::read_timer::<K, N>(input).expect("a timer");
+            heap::write_timer(out, &timer).expect("it fits");
+        },
+        canonical: |state, entry, writer| {
+            let timer = entry.read_timer::<K, N>().expect("a timer");
+            writer.timer(state, &timer).expect("it fits");
+        },
+    }
+}
+
+/// The Rust types of a state of the kitchen sink, and its description as Rust would write it.
+fn typed(key: &str, state: &StateMeta) -> Option<(Typed, StateMeta)> {
+    use KeyedStateType::{Aggregating, List, Map, Reducing, Value};
+    fn of<N: StateType, V: StateType>(copy: Typed, state: &StateMeta, kind: KeyedStateType) -> (Typed, StateMeta) {
+        (copy, StateMeta::key_value(&state.name, kind, N::serializer(), V::serializer()))
+    }
+    fn queue<K: StateType, N: StateType>(state: &StateMeta) -> (Typed, StateMeta) {
+        (timer::<K, N>(), StateMeta::priority_queue(&state.name, Timer::<K, N>::serializer()))
+    }
+    type Four = (String, i32, i64, i64);
+    let windowed = state.namespace().is_some_and(|namespace| namespace.describe() == "TimeWindow");
+    let described = state.value().expect("a serializer").describe();
+    Some(match (key, described.as_str(), state.keyed_type()) {
+        ("String", "Long", Value) => of::<(), i64>(value::<String, (), i64>(), state, Value),
+        ("String", "Long", Reducing) => of::<(), i64>(value::<String, (), i64>(), state, Reducing),
+        ("String", "Long", Aggregating) if windowed => {
+            of::<TimeWindow, i64>(value::<String, TimeWindow, i64>(), state, Aggregating)
+        }
+        ("String", "Tuple2<Long, Long>", Aggregating) => {
+            of::<(), (i64, i64)>(value::<String, (), (i64, i64)>(), state, Aggregating)
+        }
+        ("String", "List<Long>", List) => of::<(), Vec<i64>>(list::<String, (), i64>(), state, List),
+        ("String", "Map<String, Long>", Map) => {
+            of::<(), BTreeMap<String, i64>>(map::<String, String, i64>(), state, Map)
+        }
+        ("Long", "Double", Value) => of::<(), f64>(value::<i64, (), f64>(), state, Value),
+        ("Long", "List<Tuple2<Long, String>>", List) => {
+            of::<(), Vec<(i64, String)>>(list::<i64, (), (i64, String)>(), state, List)
+        }
+        ("Tuple2<String, Integer>", "Tuple4<String, Integer, Long, Long>", Value) => {
+            of::<(), Four>(value::<(String, i32), (), Four>(), state, Value)
+        }
+        (_, "Timer<String, VoidNamespace>", _) => queue::<String, ()>(state),
+        (_, "Timer<String, TimeWindow>", _) => queue::<String, TimeWindow>(state),
+        (_, "Timer<Long, VoidNamespace>", _) => queue::<i64, ()>(state),
+        _ => return None,
+    })
+}
+
+/// Copies what can be of a canonical stream, entry by entry; gives how many of which kind of state were the same.
+fn copied(stream: &Keyed, same: &mut BTreeMap<String, usize>) {
+    let Ok(header) = KeyedHeader::read(&mut Reader::new(&stream.bytes, "keyed state")) else { return };
+    let key = header.key.describe();
+    let states: Vec<_> = header.states.iter().map(|state| typed(&key, state)).collect();
+    for (found, (_, built)) in header.states.iter().zip(&states).filter_map(|(a, b)| Some((a, b.as_ref()?))) {
+        assert_eq!(found, built, "{}: the description is built as Flink wrote it", stream.from);
+    }
+    for (group, range) in (stream.first..).zip(ranges(&stream.offsets, stream.bytes.len())) {
+        let number = u16::try_from(group).expect("a key group");
+        match stream.body {
+            KeyedBody::Heap => {
+                let reader = HeapReader::new(&stream.bytes).expect("a stream");
+                let piece = reader.key_group(group, &range).expect("a key group");
+                let mut sections = piece.sections().expect("sections");
+                while let Some(section) = sections.next().expect("a section") {
+                    let (Some((copy, _)), Some(meta)) =
+                        (states[section.state].as_ref(), header.states.get(section.state))
+                    else {
+                        if sections.skip(&header, section).is_err() {
+                            break;
+                        }
+                        continue;
+                    };
+                    let mut input = sections.reader().clone();
+                    let raw = sections.raw(&header, section).expect("entries");
+                    let mut out = Vec::new();
+                    (0..section.count).for_each(|_| (copy.heap)(&mut input, &mut out));
+                    // The entries of a map are in no order of their own.
+                    assert!(out == raw || meta.keyed_type() == KeyedStateType::Map, "{} {}", stream.from, meta.name);
+                    *same.entry(format!("heap {}", meta.name)).or_default() += section.count;
+                }
             }
-            println!("{:?}", stream.check());
+            KeyedBody::Canonical => {
+                let reader = CanonicalReader::new(&stream.bytes, stream.max_parallelism).expect("a stream");
+                let piece = reader.key_group(&range).expect("a key group");
+                let mut entries = piece.entries().expect("entries");
+                while let Some(entry) = entries.next().expect("an entry") {
+                    let Some((copy, _)) = &states[entry.state] else { continue };
+                    let mut out = Vec::new();
+                    let mut writer = KeyGroupWriter::new(&mut out, number, stream.max_parallelism);
+                    let (state, key, value) = (entry.state, entry.key.rest(), entry.value.rest());
+                    (copy.canonical)(state, entry, &mut writer);
+                    assert!(writer.finish());
+                    assert!(
+                        out.windows(key.len()).any(|part| part == key) && out.len() == key.len() + value.len() + 13
+                    );
+                    assert_eq!(&out[out.len() - 2 - value.len()..out.len() - 2], value, "{}", stream.from);
+                    *same.entry(format!("canonical {}", header.states[state].name)).or_default() += 1;
+                }
+            }
         }
     }
+}
+
+#[test]
+fn states_of_the_kitchen_sink_are_written_as_flink_wrote_them() {
+    let mut same = BTreeMap::new();
+    let mut streams = 0;
+    for archive in archives() {
+        if !archive.to_string_lossy().contains("kitchen-") {
+            continue;
+        }
+        let case = Case::unpack(&archive);
+        for metadata in metadata_files(&case.tree()) {
+            let found = Streams::of(&case, &metadata);
+            found.keyed.iter().for_each(|stream| copied(stream, &mut same));
+            streams += found.operator.iter().filter(|stream| operator_states(stream)).count();
+        }
+    }
+    for name in ["map", "count", "last-ids", "aggregating", "window-contents", "double", "pairs", "_op_state"] {
+        assert!(same.get(&format!("canonical {name}")).is_some_and(|count| *count >= 10), "{name}: {same:?}");
+    }
+    for name in ["window-contents", "seen", "_op_state", "_timer_state/event_window-timers"] {
+        assert!(same.get(&format!("heap {name}")).is_some_and(|count| *count >= 10), "{name}: {same:?}");
+    }
+    assert!(streams >= 50, "{streams} streams of operator state");
+}
+
+/// Checks the operator that has all kinds of operator state; false for others.
+fn operator_states(stream: &Operator) -> bool {
+    let reader = OperatorReader::new(&stream.bytes, &stream.states).expect("a stream");
+    let offsets =
+        |name: &str| stream.states.iter().find(|state| state.name.to_str() == name).map(|s| s.offsets.clone());
+    let (Some(list), Some(union), Some(broadcast)) = (offsets("op-list"), offsets("op-union"), offsets("op-broadcast"))
+    else {
+        return false;
+    };
+    let texts: Vec<String> = list.iter().map(|offset| reader.element(*offset).expect("a text")).collect();
+    let pairs: Vec<(i32, i64)> = union.iter().map(|offset| reader.element(*offset).expect("a pair")).collect();
+    let [(index, sent)] = pairs[..] else { panic!("{}: {pairs:?}", stream.from) };
+    for (number, text) in texts.iter().enumerate() {
+        assert_eq!(*text, format!("subtask-{index} entry-{number} of {sent}"), "{}", stream.from);
+    }
+    let constants: Vec<(String, i64)> = reader.broadcast(broadcast[0]).expect("entries");
+    assert!(constants.contains(&("const".to_owned(), 42)), "{}: {constants:?}", stream.from);
+    if reader.header().compressed || reader.header().version != 6 {
+        return true;
+    }
+    let mut writer =
+        OperatorWriter::new(reader.header().lists.clone(), reader.header().broadcasts.clone()).expect("a head");
+    let number = |name: &str| reader.header().lists.iter().position(|state| state.name == name).expect("a state");
+    let mut write = |name: &str| match name {
+        "op-list" => texts.iter().for_each(|text| writer.element(number(name), text).expect("it fits")),
+        _ => pairs.iter().for_each(|pair| writer.element(number(name), pair).expect("it fits")),
+    };
+    let order = if list[0] < union[0] { ["op-list", "op-union"] } else { ["op-union", "op-list"] };
+    order.iter().for_each(|name| write(name));
+    writer.broadcast(0, constants.iter().map(|(key, value)| (key, value))).expect("it fits");
+    let (bytes, states) = writer.finish();
+    assert!(bytes == stream.bytes, "{}: written as Flink wrote it", stream.from);
+    let offsets = |states: &[OperatorStateInfo<'_>]| -> BTreeSet<(String, Vec<i64>)> {
+        states.iter().map(|state| (state.name.to_string(), state.offsets.clone())).collect()
+    };
+    assert_eq!(offsets(&states), offsets(&stream.states), "{}", stream.from);
+    true
+}
+
+/// Reads all there is, of bytes that may be anything.
+fn survive(stream: &Keyed, bytes: &[u8]) -> chkctl::wire::Decoded<()> {
+    for (group, range) in (stream.first..).zip(ranges(&stream.offsets, bytes.len())) {
+        match stream.body {
+            KeyedBody::Heap => {
+                let reader = HeapReader::new(bytes)?;
+                let piece = reader.key_group(group, &range)?;
+                let mut sections = piece.sections()?;
+                while let Some(section) = sections.next()? {
+                    sections.skip(reader.header(), section)?;
+                }
+            }
+            KeyedBody::Canonical => {
+                let reader = CanonicalReader::new(bytes, stream.max_parallelism)?;
+                let piece = reader.key_group(&range)?;
+                let mut entries = piece.entries()?;
+                while let Some(entry) = entries.next()? {
+                    let _ = entry.clone().read::<(), String, i64>();
+                    let _ = entry.clone().read_list::<TimeWindow, String, Vec<String>>();
+                    let _ = entry.clone().read_map_entry::<String, String, String, (i64, Bytes)>();
+                    entry.check(reader.header())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_state_files_are_errors_or_other_values_but_nothing_worse() {
+    let mut damaged = 0;
+    for name in ["kitchen-heap-files-2.3.0", "kitchen-compressed-1.20.5", "wc-savepoints-1.20.5"] {
+        let case = Case::named(name);
+        for metadata in metadata_files(&case.tree()) {
+            let streams = Streams::of(&case, &metadata);
+            for stream in &streams.keyed {
+                for (number, at) in (0..stream.bytes.len()).step_by(1 + stream.bytes.len() / 20).enumerate() {
+                    assert!(survive(stream, &stream.bytes[..at]).is_err(), "{} cut at {at}", stream.from);
+                    let mut bytes = stream.bytes.clone();
+                    bytes[at] ^= [0x01, 0x80, 0xff, 0x7f][number % 4];
+                    let _ = survive(stream, &bytes);
+                    damaged += 1;
+                }
+            }
+            for stream in &streams.operator {
+                for at in (0..stream.bytes.len()).step_by(1 + stream.bytes.len() / 20) {
+                    let mut bytes = stream.bytes.clone();
+                    bytes[at] ^= 0x81;
+                    let Ok(reader) = OperatorReader::new(&bytes, &stream.states) else { continue };
+                    for state in &stream.states {
+                        for offset in &state.offsets {
+                            let _ = reader.check(&state.name.to_str(), *offset);
+                            let _ = reader.element::<(String, i64)>(*offset);
+                            let _ = reader.broadcast::<String, Vec<i64>>(*offset);
+                        }
+                    }
+                    damaged += 1;
+                }
+            }
+        }
+    }
+    assert!(damaged > 500, "{damaged}");
 }

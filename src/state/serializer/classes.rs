@@ -85,7 +85,7 @@ const fn row(class: &'static str, name: &'static str, plain: Plain) -> Simple {
 pub(super) static VOID: Simple = row(base!("Void"), "Void", Plain::Fixed(1));
 
 /// Widths and layouts: the `serialize` of the serializer of each class, Flink 1.20.5.
-pub(super) static SIMPLE: [Simple; 37] = [
+pub(super) static SIMPLE: [Simple; 39] = [
     row(base!("String"), "String", Plain::String),
     row(base!("Boolean"), "Boolean", Plain::Boolean),
     row(base!("Byte"), "Byte", Plain::Byte),
@@ -123,6 +123,8 @@ pub(super) static SIMPLE: [Simple; 37] = [
     row(array!("ShortPrimitive"), "short[]", Plain::Items(2)),
     row(array!("IntPrimitive"), "int[]", Plain::Items(4)),
     row(array!("LongPrimitive"), "long[]", Plain::Items(8)),
+    row(array!("CharPrimitive"), "char[]", Plain::Items(2)),
+    row(array!("FloatPrimitive"), "float[]", Plain::Items(4)),
     row(array!("DoublePrimitive"), "double[]", Plain::Items(8)),
     row(array!("String"), "String[]", Plain::Strings),
     row(base!("BigInt"), "BigInteger", Plain::BigInteger),

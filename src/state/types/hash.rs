@@ -6,7 +6,12 @@ const P4: i32 = 31_i32.wrapping_pow(4);
 
 /// `java.util.Arrays.hashCode(byte[])`.
 pub fn java_hash_of_bytes(bytes: &[u8]) -> i32 {
-    bytes.iter().fold(1_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte.cast_signed())))
+    hash_more(1, bytes)
+}
+
+/// Goes on with a hash of a byte array.
+pub(super) fn hash_more(hash: i32, bytes: &[u8]) -> i32 {
+    bytes.iter().fold(hash, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte.cast_signed())))
 }
 
 /// `String.hashCode`: over UTF-16 units.

@@ -1,5 +1,6 @@
 //! Types of the user that Flink has no class for: bincode, in Flink's terms a `byte[]`.
 
+use super::hash::hash_more;
 use super::{KeyType, StateType, java_hash_of_bytes};
 use crate::state::serializer::SerializerSnapshot;
 use crate::wire::{Decoded, EncodeError, Reader};
@@ -7,8 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::hash::Hash;
 
-/// A value takes at most this much when it is read: guards against lengths that a damaged file made up.
-const LIMIT: usize = 1 << 30;
+/// What a value of up to [`SMALL`] bytes may claim when it is read, against lengths that a damaged file made up.
+const SMALL_LIMIT: usize = 32 << 20;
+const SMALL: usize = 1 << 20;
+/// What a larger one may claim.
+const LARGE_LIMIT: usize = 1 << 31;
 
 /// A type that goes into state through serde, as a `byte[]` (`BytePrimitiveArraySerializer`) of bincode.
 pub trait UserType: Serialize + DeserializeOwned + Send + 'static {}
@@ -41,8 +45,12 @@ impl<T: UserType> StateType for T {
     fn read(input: &mut Reader<'_>) -> Decoded<Self> {
         let start = input.offset();
         let bytes = input.bytes("the length of a byte array")?;
-        let config = bincode::config::standard().with_limit::<LIMIT>();
-        match bincode::serde::decode_from_slice(bytes, config) {
+        let config = bincode::config::standard();
+        let decoded = match bytes.len() {
+            0..=SMALL => bincode::serde::decode_from_slice(bytes, config.with_limit::<SMALL_LIMIT>()),
+            _ => bincode::serde::decode_from_slice(bytes, config.with_limit::<LARGE_LIMIT>()),
+        };
+        match decoded {
             Ok((value, read)) if read == bytes.len() => Ok(value),
             Ok(_) => Err(input.invalid_at(start, "bytes behind a value of the user's type")),
             Err(error) => Err(input.invalid_at(start, format_args!("not a value of the user's type: {error}"))),
@@ -52,9 +60,24 @@ impl<T: UserType> StateType for T {
 
 impl<T: UserKey> KeyType for T {
     fn java_hash(&self) -> i32 {
+        let mut hash = Hashed(java_hash_of_bytes(&[]));
         // A key that cannot be written cannot be kept either, and its first write says why.
-        let bytes = bincode::serde::encode_to_vec(self, bincode::config::standard()).unwrap_or_default();
-        java_hash_of_bytes(&bytes)
+        let _ = bincode::serde::encode_into_std_write(self, &mut hash, bincode::config::standard());
+        hash.0
+    }
+}
+
+/// Hashes what is written as [`java_hash_of_bytes`] does, without keeping it.
+struct Hashed(i32);
+
+impl std::io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = hash_more(self.0, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -84,7 +107,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_such_value_are_refused() {
-        for bytes in [&[0, 0, 0, 1, 7][..], &[0, 0, 0, 5, 7, 1, 1, b'a', 0], &[0, 0, 0, 9, 7]] {
+        // Claims 2^62 tags.
+        const HUGE: [u8; 14] = [0, 0, 0, 10, 7, 253, 0, 0, 0, 0, 0, 0, 0, 64];
+        for bytes in [&[0, 0, 0, 1, 7][..], &[0, 0, 0, 5, 7, 1, 1, b'a', 0], &[0, 0, 0, 9, 7], &HUGE] {
             assert!(Order::read(&mut Reader::new(bytes, "test")).is_err(), "{bytes:?}");
         }
     }
