@@ -61,7 +61,11 @@ impl Attempt {
         for (index, task) in setting.plan.tasks.iter().enumerate() {
             for subtask in 0..task.parallelism {
                 let id = task_id(index, subtask);
-                bodies.push((id, format!("{} ({}/{})", task.name, subtask + 1, task.parallelism), builder.task(task, subtask)));
+                bodies.push((
+                    id,
+                    format!("{} ({}/{})", task.name, subtask + 1, task.parallelism),
+                    builder.task(task, subtask),
+                ));
                 if matches!(setting.graph.nodes[task.head.0].maker, Maker::Source(_)) {
                     attempt.sources.push(id);
                 }

@@ -125,10 +125,11 @@ pub(crate) fn remove(storage: &dyn WriteStorage, directory: &Location) -> Result
 /// A state file, or a `_metadata` in the making.
 fn is_ours(name: &str) -> bool {
     let is_uuid = |text: &str| {
-        text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
+        text.len() == 36
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            })
     };
     is_uuid(name) || name.strip_prefix("._metadata.inprogress.").is_some_and(is_uuid)
 }
@@ -141,7 +142,9 @@ mod tests {
     fn only_names_that_the_runtime_gives_are_removed() {
         assert!(is_ours("75613fb4-ca59-4264-850c-acfb3aee282b"));
         assert!(is_ours("._metadata.inprogress.75613fb4-ca59-4264-850c-acfb3aee282b"));
-        for foreign in ["_metadata", "notes.txt", "75613fb4-ca59-4264-850c-acfb3aee282", "75613fb4_ca59-4264-850c-acfb3aee282b"] {
+        for foreign in
+            ["_metadata", "notes.txt", "75613fb4-ca59-4264-850c-acfb3aee282", "75613fb4_ca59-4264-850c-acfb3aee282b"]
+        {
             assert!(!is_ours(foreign), "{foreign}");
         }
     }

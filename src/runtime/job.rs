@@ -162,7 +162,8 @@ pub(crate) fn start(name: &str, graph: Graph, mut plan: Plan, settings: JobSetti
         }
         None => None,
     };
-    let directory = settings.checkpoints.directory.as_ref().map(|directory| directory.with_suffix(&format!("/{job_id}")));
+    let directory =
+        settings.checkpoints.directory.as_ref().map(|directory| directory.with_suffix(&format!("/{job_id}")));
     if let Some(directory) = &directory {
         checkpoint::create_job_directories(settings.storage.as_ref(), directory)?;
     }

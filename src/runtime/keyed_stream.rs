@@ -1,10 +1,10 @@
 //! Streams that are divided by key, and the windows over them.
 
+use super::exchange::Partitioner;
 use super::graph::{Erased, Partitioning};
 use super::operators::{
     Collector, Elements, Folded, KeyedProcess, KeyedProcessFunction, Reduce, Window, WindowAssigner, WindowOperator,
 };
-use super::exchange::Partitioner;
 use super::record::Data;
 use super::stream::DataStream;
 use crate::state::key_group::{assign_to_key_group, operator_index_for_key_group};
@@ -47,9 +47,8 @@ impl<K: KeyType, T: Data> KeyedStream<K, T> {
             let target = |group| usize::from(operator_index_for_key_group(groups, subtasks, group));
             let targets: Vec<usize> = (0..groups).map(target).collect();
             let key = key.selector();
-            let partitioner: Partitioner<T> = Box::new(move |value: &T| {
-                targets[usize::from(assign_to_key_group(key(value).java_hash(), groups))]
-            });
+            let partitioner: Partitioner<T> =
+                Box::new(move |value: &T| targets[usize::from(assign_to_key_group(key(value).java_hash(), groups))]);
             Box::new(partitioner)
         }))
     }

@@ -6,11 +6,11 @@ mod reduce;
 mod window;
 
 pub use context::{KeyedContext, ListState, MapState, ReducingState, StateRegistry, TimeDomain, ValueState};
-pub use process::KeyedProcessFunction;
 pub(crate) use process::KeyedProcess;
+pub use process::KeyedProcessFunction;
 pub(crate) use reduce::Reduce;
-pub use window::{Window, WindowAssigner};
 pub(crate) use window::{Elements, Folded, WindowOperator};
+pub use window::{Window, WindowAssigner};
 
 use super::control::Control;
 use super::record::{Data, Flow, MAX_WATERMARK, Output};

@@ -61,7 +61,8 @@ pub(crate) fn plan(graph: &Graph, defaults: Defaults) -> anyhow::Result<Plan> {
         }
         let parallelism = if node.single { 1 } else { node.parallelism.unwrap_or(defaults.parallelism) };
         let asked = node.max_parallelism.or(defaults.max_parallelism);
-        let max_parallelism = asked.unwrap_or_else(|| default_max_parallelism(u16::try_from(parallelism).unwrap_or(u16::MAX)).into());
+        let max_parallelism =
+            asked.unwrap_or_else(|| default_max_parallelism(u16::try_from(parallelism).unwrap_or(u16::MAX)).into());
         anyhow::ensure!(parallelism > 0, "{}: the parallelism must be at least 1", node.name);
         anyhow::ensure!(
             (1..=MOST_KEY_GROUPS).contains(&max_parallelism),
@@ -120,8 +121,11 @@ fn collect_chain(
     nodes.push(node);
     let behind = graph.consumers(node).into_iter().map(|(consumer, _)| consumer);
     let chained = behind.filter(|consumer| chained_to(graph, operators, defaults, *consumer) == Some(node));
-    let names: Vec<String> =
-        chained.collect::<Vec<_>>().into_iter().map(|next| collect_chain(graph, operators, defaults, next, nodes)).collect();
+    let names: Vec<String> = chained
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|next| collect_chain(graph, operators, defaults, next, nodes))
+        .collect();
     let name = &graph.nodes[node.0].name;
     match names.as_slice() {
         [] => name.clone(),

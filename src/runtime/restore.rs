@@ -90,7 +90,9 @@ pub(crate) fn load(
     let directory = directory_of(path);
     let file = directory.with_suffix("/_metadata");
     let bytes = storage.read(&file, LARGEST_METADATA).map_err(|error| match error.is_not_found() {
-        true => anyhow::anyhow!("there is no checkpoint or savepoint at {path}: {file} is missing. `chkctl list` shows what is there"),
+        true => anyhow::anyhow!(
+            "there is no checkpoint or savepoint at {path}: {file} is missing. `chkctl list` shows what is there"
+        ),
         false => error.into(),
     })?;
     let metadata = format::decode(&bytes).with_context(|| format!("{file} cannot be read"))?;
@@ -230,8 +232,13 @@ fn restored_operator(
     Ok(restored)
 }
 
-fn state_bytes(storage: &Arc<dyn Storage>, directory: &Location, handle: &StreamHandle<'_>) -> anyhow::Result<StateBytes> {
-    let file = |place: Location, start: i64, size: i64| StateBytes::File { storage: storage.clone(), place, size, start };
+fn state_bytes(
+    storage: &Arc<dyn Storage>,
+    directory: &Location,
+    handle: &StreamHandle<'_>,
+) -> anyhow::Result<StateBytes> {
+    let file =
+        |place: Location, start: i64, size: i64| StateBytes::File { storage: storage.clone(), place, size, start };
     Ok(match handle {
         StreamHandle::Bytes(bytes) => StateBytes::InLine(bytes.data.to_vec()),
         StreamHandle::File { size, path } => file(Location::parse(&path.to_str())?, 0, *size),
@@ -259,7 +266,8 @@ fn check_files(restored: &Restored, plan: &Plan) -> anyhow::Result<()> {
                 Err(error) if error.is_not_found() => "is missing".to_owned(),
                 Err(error) => format!("cannot be looked at: {}", error.message),
             };
-            let name = plan.operators.values().find(|operator| operator.id == *id).map_or("", |operator| &operator.name);
+            let name =
+                plan.operators.values().find(|operator| operator.id == *id).map_or("", |operator| &operator.name);
             wrong.push(format!("state file {place} of operator '{name}' ({id}) {problem}"));
         }
     }

@@ -168,7 +168,8 @@ impl<T: Data> TaskBody for SourceTask<T> {
                         end_of_input(&pace, output)?;
                     }
                     reading &= order.stop.is_none();
-                    let snapshot = Arc::new(TaskSnapshot::new(order.clone(), pace.context.id, pace.context.events.clone()));
+                    let snapshot =
+                        Arc::new(TaskSnapshot::new(order.clone(), pace.context.id, pace.context.events.clone()));
                     self.source.snapshot(&snapshot)?;
                     output.control(&mut Control::Barrier(&snapshot))?;
                     snapshot.barrier_passed();

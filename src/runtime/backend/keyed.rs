@@ -12,8 +12,8 @@ use crate::runtime::record::Flow;
 use crate::runtime::snapshot::{EntryBuffer, Slice, SnapshotLayout, StateStream, TaskSnapshot};
 use crate::state::key_group::assign_to_key_group;
 use crate::state::{KeyType, KeyedHeader, KeyedStateType, StateMeta, StateType, canonical, heap};
-use crate::wire::{EncodeError, JavaStr};
 use crate::storage::random_uuid;
+use crate::wire::{EncodeError, JavaStr};
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -105,7 +105,11 @@ impl<K: KeyType> KeyedBackend<K> {
         Ok(self.tables.len() - 1)
     }
 
-    fn add_table<N, V>(&mut self, meta: StateMeta, codec: impl EntryCodec<K, N, V> + 'static) -> anyhow::Result<TableId<N, V>>
+    fn add_table<N, V>(
+        &mut self,
+        meta: StateMeta,
+        codec: impl EntryCodec<K, N, V> + 'static,
+    ) -> anyhow::Result<TableId<N, V>>
     where
         N: StateType + Eq + Hash + Clone,
         V: Send + 'static,
@@ -207,7 +211,16 @@ impl<K: KeyType> KeyedBackend<K> {
         KeyedHeader::new(K::serializer(), metas.cloned().collect()).write(&mut stream.buffer.bytes)?;
         snapshot.open_part();
         let (epoch, offsets) = (self.epoch, Vec::new());
-        self.snapshots.push_back(Active { epoch, layout, stream, offsets, group: 0, table: 0, cursor: 0, begun: false });
+        self.snapshots.push_back(Active {
+            epoch,
+            layout,
+            stream,
+            offsets,
+            group: 0,
+            table: 0,
+            cursor: 0,
+            begun: false,
+        });
         Ok(())
     }
 

@@ -65,7 +65,8 @@ impl OperatorStateBackend {
                 continue;
             }
             let bytes = piece.stream.read()?;
-            let reader = OperatorReader::new(&bytes, &piece.states).with_context(|| format!("operator state '{name}'"))?;
+            let reader =
+                OperatorReader::new(&bytes, &piece.states).with_context(|| format!("operator state '{name}'"))?;
             let described = reader.header().lists.iter().find(|state| state.name == name);
             let described = described.with_context(|| format!("the stream has no list state '{name}'"))?;
             described.resolves_to(&StateMeta::operator_list(name, *mode, T::serializer())).map_err(|why| {
@@ -90,9 +91,8 @@ impl OperatorStateBackend {
 
     fn put<T: StateType>(&mut self, name: &str, mode: DistributionMode, elements: Vec<T>) {
         let meta = StateMeta::operator_list(name, mode, T::serializer());
-        let write: Elements = Box::new(move |writer, state| {
-            elements.iter().try_for_each(|element| writer.element(state, element))
-        });
+        let write: Elements =
+            Box::new(move |writer, state| elements.iter().try_for_each(|element| writer.element(state, element)));
         self.lists.push((meta, write));
     }
 

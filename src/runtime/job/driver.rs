@@ -79,7 +79,8 @@ impl Driver {
         origin: Option<Restored>,
     ) -> anyhow::Result<Self> {
         let tasks = plan.tasks.iter().enumerate();
-        let ids = tasks.flat_map(|(index, task)| (0..task.parallelism).map(move |s| crate::runtime::attempt::task_id(index, s)));
+        let ids = tasks
+            .flat_map(|(index, task)| (0..task.parallelism).map(move |s| crate::runtime::attempt::task_id(index, s)));
         let first_id = origin.as_ref().map_or(1, |origin| origin.checkpoint_id.saturating_add(1));
         let coordinator = Coordinator::new(settings.checkpoints.clone(), ids.collect(), first_id);
         Ok(Driver {
@@ -264,7 +265,8 @@ impl Driver {
             TaskEvent::Running(task) => {
                 progress.states.switch(task, TaskState::Running, None);
                 let tasks = progress.attempt.executions.len();
-                if !progress.running && progress.failure.is_none() && progress.states.count(TaskState::Running) == tasks {
+                if !progress.running && progress.failure.is_none() && progress.states.count(TaskState::Running) == tasks
+                {
                     progress.running = true;
                     self.coordinator.start(self.now());
                 }
@@ -467,7 +469,10 @@ impl Driver {
             self.fail(progress, anyhow::anyhow!("the savepoint that was to stop the job failed: {reason}"));
         }
         if progress.last == Some(id) && progress.failure.is_none() && !progress.canceled {
-            self.fail(progress, anyhow::anyhow!("the last checkpoint, with which the output is committed, failed: {reason}"));
+            self.fail(
+                progress,
+                anyhow::anyhow!("the last checkpoint, with which the output is committed, failed: {reason}"),
+            );
         }
     }
 

@@ -55,7 +55,9 @@ impl TaskStates {
         let from = std::mem::replace(state, to);
         match cause {
             None => log::info!("{name} switched from {} to {}.", from.name(), to.name()),
-            Some(cause) => log::warn!("{name} switched from {} to {} with failure cause: {}", from.name(), to.name(), text(cause)),
+            Some(cause) => {
+                log::warn!("{name} switched from {} to {} with failure cause: {}", from.name(), to.name(), text(cause))
+            }
         }
     }
 

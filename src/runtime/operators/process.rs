@@ -27,21 +27,13 @@ pub trait KeyedProcessFunction: Clone + Send + 'static {
     ///
     /// # Errors
     /// Fails the task.
-    fn process(
-        &mut self,
-        value: Self::In,
-        context: &mut KeyedContext<'_, Self::Key, Self::Out>,
-    ) -> anyhow::Result<()>;
+    fn process(&mut self, value: Self::In, context: &mut KeyedContext<'_, Self::Key, Self::Out>) -> anyhow::Result<()>;
 
     /// Called when a timer is due.
     ///
     /// # Errors
     /// Fails the task.
-    fn on_timer(
-        &mut self,
-        timestamp: i64,
-        context: &mut KeyedContext<'_, Self::Key, Self::Out>,
-    ) -> anyhow::Result<()> {
+    fn on_timer(&mut self, timestamp: i64, context: &mut KeyedContext<'_, Self::Key, Self::Out>) -> anyhow::Result<()> {
         let _ = (timestamp, context);
         Ok(())
     }

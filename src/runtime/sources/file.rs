@@ -86,7 +86,8 @@ impl Source for FileSource {
                 return Ok(Poll::More);
             }
             self.line.clear();
-            let count = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.line).with_context(|| at(split))?;
+            let count =
+                reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.line).with_context(|| at(split))?;
             if count == 0 {
                 split.position = split.end;
                 return Ok(Poll::More);

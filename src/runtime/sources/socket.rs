@@ -75,7 +75,9 @@ impl Source for SocketSource {
                 anyhow::ensure!(self.pending.len() <= LONGEST_LINE, "a line of more than {LONGEST_LINE} bytes");
                 Ok(Poll::More)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
                 Ok(Poll::Idle)
             }
             Err(error) => Err(error).with_context(|| format!("reading from {}:{}", self.host, self.port)),
