@@ -13,4 +13,13 @@ mod suite {
     mod state;
     mod streams;
     mod tidy;
+
+    mod interop {
+        mod content;
+        mod jobs;
+        mod ours;
+        mod refusals;
+        mod releases;
+        mod theirs;
+    }
 }
