@@ -299,9 +299,8 @@ impl Job {
         }
         let job = environment.start("hold").expect("the job starts");
         await_that(&job, || probe.lock().expect("a probe").holding == self.sources);
-        let savepoint = |format| job.savepoint(Some(location(dir)), format).expect("a savepoint");
-        let native = path(&savepoint(SavepointFormat::Native));
-        let canonical = path(&savepoint(SavepointFormat::Canonical));
+        let native = savepoint(&job, dir, SavepointFormat::Native);
+        let canonical = savepoint(&job, dir, SavepointFormat::Canonical);
         // Ids tell the order of triggers: the checkpoint that is kept has to begin after all records.
         let after = id(&canonical);
         let checkpoints = dir.join(job.job_id());
@@ -312,6 +311,17 @@ impl Job {
         let (restored, results) = (positions(&told.restored), self.results(&told));
         Held { checkpoint: path(&kept), canonical, native, restored, results }
     }
+}
+
+/// Takes a savepoint as soon as all tasks run.
+fn savepoint(job: &JobHandle, dir: &Path, format: SavepointFormat) -> PathBuf {
+    let mut taken = None;
+    await_that(job, || match job.savepoint(Some(location(dir)), format) {
+        Ok(place) => taken.replace(path(&place)).is_none(),
+        Err(error) if error.to_string() == "Not all required tasks are currently running." => false,
+        Err(error) => panic!("no savepoint: {error:?}"),
+    });
+    taken.expect("a savepoint")
 }
 
 fn text(i: i64, vocab: i64) -> String {
