@@ -16,6 +16,7 @@ mod suite {
 
     mod interop {
         mod content;
+        mod corpus;
         mod jobs;
         mod ours;
         mod refusals;

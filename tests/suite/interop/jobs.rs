@@ -313,8 +313,11 @@ impl Job {
     }
 }
 
+/// The formats of savepoints.
+pub const FORMATS: [SavepointFormat; 2] = [SavepointFormat::Canonical, SavepointFormat::Native];
+
 /// Takes a savepoint as soon as all tasks run.
-fn savepoint(job: &JobHandle, dir: &Path, format: SavepointFormat) -> PathBuf {
+pub fn savepoint(job: &JobHandle, dir: &Path, format: SavepointFormat) -> PathBuf {
     let mut taken = None;
     await_that(job, || match job.savepoint(Some(location(dir)), format) {
         Ok(place) => taken.replace(path(&place)).is_none(),

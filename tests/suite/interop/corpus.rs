@@ -1,0 +1,119 @@
+//! Word counts of the corpus, of releases since 1.10, go on in this runtime, or are refused with a reason.
+
+use super::jobs::location;
+use crate::suite::state::words;
+use crate::suite::support::{Case, metadata_files};
+use chkctl::format::{decode, encode};
+use chkctl::model::{OperatorId, Subtasks};
+use chkctl::runtime::Environment;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Cases, how many of their snapshots hold their counts on the heap or in the canonical format, and how many do not.
+const COUNTED: [(&str, usize, usize); 15] = [
+    ("wc-keyselector-1.10.3", 2, 0),
+    ("wc-heap-inline-1.12.5", 1, 0),
+    ("wc-rocksdb-inc-1.13.6", 1, 3),
+    ("wc-savepoints-1.14.6", 2, 0),
+    ("wc-rocksdb-inc-1.15.4", 1, 4),
+    ("wc-rocksdb-inc-1.16.3", 1, 4),
+    ("wc-rocksdb-inc-1.17.2", 1, 4),
+    ("wc-savepoints-1.18.1", 1, 2),
+    ("wc-rocksdb-inc-1.19.3", 1, 4),
+    ("wc-savepoints-1.20.5", 3, 0),
+    ("wc-one-word-1.20.5", 1, 0),
+    ("wc-heap-uids-2.0.2", 2, 0),
+    ("wc-rocksdb-inc-2.1.1", 1, 4),
+    ("wc-rocksdb-inc-2.2.1", 1, 4),
+    ("wc-heap-uids-2.3.0", 1, 0),
+];
+
+/// Gives the operator with keyed state a uid: most programs of the corpus set none.
+fn name_the_sum(metadata: &Path) {
+    let bytes = fs::read(metadata).expect("a _metadata");
+    let mut model = decode(&bytes).expect("a snapshot");
+    for operator in &mut model.operators {
+        let Subtasks::Some(subtasks) = &operator.subtasks else { continue };
+        let states = subtasks.iter().filter_map(|subtask| subtask.state.as_ref());
+        if states.filter_map(|state| state.managed_keyed.as_ref()).next().is_some() {
+            operator.id = OperatorId::from_uid("sum");
+        }
+    }
+    let named = encode(&model).expect("a snapshot");
+    fs::write(metadata, named).expect("a place to write");
+}
+
+/// Counts each word once more, with nothing but the counts of a snapshot.
+fn count_on<'w>(
+    metadata: &Path,
+    parallelism: usize,
+    words: impl Iterator<Item = &'w String>,
+) -> anyhow::Result<BTreeMap<String, i32>> {
+    name_the_sum(metadata);
+    let environment = Environment::new();
+    let words: Vec<String> = words.cloned().collect();
+    let counts = Arc::new(Mutex::new(BTreeMap::new()));
+    let told = counts.clone();
+    environment.restore_from(location(metadata)).allow_non_restored_state(true).parallelism(parallelism);
+    environment
+        .collection(words)
+        .uid("another source")
+        .map(|word| (word, 1_i32))
+        .key_by(|(word, _)| word.clone())
+        .sum(|(_, count)| count)
+        .uid("sum")
+        .for_each(move |(word, count)| {
+            told.lock().expect("counts").insert(word, count);
+            Ok(())
+        });
+    environment.execute("count on")?;
+    let counts = counts.lock().expect("counts").clone();
+    Ok(counts)
+}
+
+#[test]
+fn words_that_flink_counted_are_counted_on() {
+    let mut found = Vec::new();
+    for (name, ..) in COUNTED {
+        let case = Case::named(name);
+        let (mut restored, mut refused) = (0, 0);
+        for metadata in metadata_files(&case.tree()) {
+            let before = words(&case, &metadata);
+            match count_on(&metadata, 1 + restored % 3, before.keys()) {
+                Ok(after) => {
+                    assert!(!before.is_empty(), "{}: nothing was counted", metadata.display());
+                    let wanted = before.into_iter().map(|(word, count)| (word, count + 1));
+                    assert_eq!(after, wanted.collect(), "{}", metadata.display());
+                    restored += 1;
+                }
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    let why = "keyed state as IncrementalRemoteKeyedStateHandle; this runtime restores heap checkpoints";
+                    assert!(error.contains(why), "{}: {error}", metadata.display());
+                    refused += 1;
+                }
+            }
+        }
+        found.push((name, restored, refused));
+    }
+    assert_eq!(found, COUNTED);
+}
+
+#[test]
+fn what_cannot_be_restored_is_refused_before_a_task_starts() {
+    for (name, why) in [
+        ("wc-changelog-heap-1.20.5", "keyed state as ChangelogStateBackendHandleImpl"),
+        ("wc-rocksdb-retained5-2.3.0", "keyed state as IncrementalRemoteKeyedStateHandle"),
+        ("wc-unaligned-1.20.5", "in-flight records of an unaligned checkpoint, which would be lost"),
+        ("wc-unaligned-2.3.0", "in-flight records of an unaligned checkpoint, which would be lost"),
+    ] {
+        let case = Case::named(name);
+        let metadata = metadata_files(&case.tree()).into_iter().next().expect("a snapshot");
+        let error = count_on(&metadata, 2, std::iter::empty()).expect_err(name);
+        let error = format!("{error:#}");
+        assert!(error.contains(why), "{name}: {error}");
+        assert!(error.contains("Failed to rollback to checkpoint/savepoint"), "{name}: {error}");
+    }
+}
