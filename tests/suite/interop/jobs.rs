@@ -93,7 +93,8 @@ impl<T: Clone + Send + 'static, F: Fn(i64) -> T + Clone + Send + 'static> Source
     type Item = T;
 
     fn open(&mut self, context: &SourceContext) -> anyhow::Result<()> {
-        let share = |of| (start(of, context.subtask, context.parallelism), start(of, context.subtask + 1, context.parallelism));
+        let share =
+            |of| (start(of, context.subtask, context.parallelism), start(of, context.subtask + 1, context.parallelism));
         self.splits = match &context.restored {
             Some(restored) => {
                 self.probe.lock().expect("a probe").restored.extend(restored.clone());
@@ -199,9 +200,7 @@ impl Job {
             Kind::WordCount => {
                 let counts = probe.clone();
                 self.source(environment, hold, false, probe, move |i| text(i, vocab))
-                    .flat_map(|line: String, out| {
-                        line.split(' ').try_for_each(|word| out.collect(word.to_owned()))
-                    })
+                    .flat_map(|line: String, out| line.split(' ').try_for_each(|word| out.collect(word.to_owned())))
                     .uid("split")
                     .parallelism(self.sources)
                     .try_map(|word| if word == "error" { Err(anyhow::anyhow!("error came in")) } else { Ok(word) })
@@ -354,7 +353,8 @@ pub fn location(path: &Path) -> Location {
     Location::parse(path.to_str().expect("UTF-8")).expect("a place")
 }
 
-fn path(location: &Location) -> PathBuf {
+/// The path of a place in the local file system.
+pub fn path(location: &Location) -> PathBuf {
     let text = location.to_string();
     PathBuf::from(text.strip_prefix("file:").unwrap_or(&text))
 }
@@ -368,7 +368,8 @@ fn id(snapshot: &Path) -> i64 {
 /// The id of the newest complete checkpoint of a job.
 fn newest(job: &Path) -> i64 {
     let entries = std::fs::read_dir(job).expect("the directory of the job");
-    let complete = entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().join("_metadata").exists());
+    let complete =
+        entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().join("_metadata").exists());
     let ids = complete.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("chk-")?.parse().ok());
     ids.max().unwrap_or(0)
 }
@@ -438,6 +439,7 @@ impl KeyedProcessFunction for Kitchen {
         let words: Vec<_> = words.iter().map(|(word, many)| format!("{word}:{many}")).collect();
         let words = words.join(",");
         let total = *states.total.get(context).expect("a total");
-        context.collect(format!("key={key} time={time} {domain} count={count} seen={seen} per-word={words} total={total}"))
+        context
+            .collect(format!("key={key} time={time} {domain} count={count} seen={seen} per-word={words} total={total}"))
     }
 }

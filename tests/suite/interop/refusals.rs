@@ -148,6 +148,8 @@ fn records_in_flight_are_never_lost(flink: &mut Flink) {
     // Whether there are some when the barrier comes is a matter of speed.
     match job.complete(Some(&theirs(flink, &job, dir.path(), &[unaligned]))) {
         Ok(end) => assert_eq!(end["counts"], whole(&job)),
-        Err(error) => assert!(format!("{error:#}").contains("in-flight records of an unaligned checkpoint"), "{error:#}"),
+        Err(error) => {
+            assert!(format!("{error:#}").contains("in-flight records of an unaligned checkpoint"), "{error:#}")
+        }
     }
 }

@@ -21,7 +21,8 @@ fn check(flink: &mut Flink, job: &Job, how: &[&str], parallelism: &[usize]) {
     let path = Path::new(held["path"].as_str().expect("a path"));
     for parallelism in parallelism {
         let what = format!("{:?}, {how:?}, at parallelism {parallelism}", job.kind);
-        let end = job.parallelism(*parallelism).complete(Some(path)).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+        let end =
+            job.parallelism(*parallelism).complete(Some(path)).unwrap_or_else(|error| panic!("{what}: {error:#}"));
         assert_eq!(end["restored"], held["positions"], "{what}");
         let results = match job.kind {
             // Every word comes again after the snapshot, so the highest counts are those of the whole sequence.
