@@ -5,7 +5,7 @@
 //! all there is to backpressure.
 
 use super::control::Control;
-use super::record::{Data, Flow, Output, Record};
+use super::record::{Data, Flow, NO_TIMESTAMP, Output};
 use super::snapshot::SnapshotOrder;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -18,10 +18,35 @@ pub(crate) const CHANNEL: usize = 8;
 
 /// What travels in a channel.
 pub(crate) enum Message<T> {
-    Records(Vec<Record<T>>),
+    Records(Batch<T>),
     Watermark(i64),
     Barrier(Arc<SnapshotOrder>),
     EndOfInput,
+}
+
+/// Records in their order, by column: what most records do not have takes no room.
+pub(crate) struct Batch<T> {
+    /// The values.
+    pub values: Vec<T>,
+    /// The timestamp of each record, or nothing where no record has one.
+    pub timestamps: Vec<i64>,
+    /// The key group of each record, where they are sent by key; otherwise nothing.
+    pub groups: Vec<u16>,
+}
+
+impl<T> Batch<T> {
+    fn new() -> Self {
+        Batch { values: Vec::with_capacity(BATCH), timestamps: Vec::new(), groups: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, value: T, timestamp: i64) {
+        if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
+            self.timestamps.resize(self.values.len(), NO_TIMESTAMP);
+            self.timestamps.push(timestamp);
+        }
+        self.values.push(value);
+    }
 }
 
 /// A task's neighbour is gone, so the attempt has failed or was canceled elsewhere.
@@ -29,8 +54,8 @@ pub(crate) enum Message<T> {
 #[error("the task was canceled")]
 pub(crate) struct Canceled;
 
-/// Chooses the subtask that takes a record.
-pub(crate) type Partitioner<T> = Box<dyn FnMut(&T) -> usize + Send>;
+/// Chooses the subtask that takes a record by its key, and tells the key group.
+pub(crate) type Partitioner<T> = Box<dyn FnMut(&T) -> (usize, u16) + Send>;
 
 /// The sending side of an edge of the job, for one subtask.
 pub(crate) struct NetworkOutput<T> {
@@ -40,15 +65,17 @@ pub(crate) struct NetworkOutput<T> {
 
 /// Where records go.
 pub(crate) enum Routing<T> {
-    /// To one subtask each.
-    One(Partitioner<T>),
+    /// To one subtask each, by key.
+    ByKey(Partitioner<T>),
+    /// To one subtask after the other, beginning with this one.
+    InTurn(usize),
     /// To all.
     All,
 }
 
 struct Target<T> {
     sender: Sender<Message<T>>,
-    batch: Vec<Record<T>>,
+    batch: Batch<T>,
 }
 
 impl<T> Target<T> {
@@ -57,23 +84,26 @@ impl<T> Target<T> {
     }
 
     fn flush(&mut self) -> Flow {
-        if self.batch.is_empty() {
+        if self.batch.values.is_empty() {
             return Ok(());
         }
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        let mut next = Batch::new();
+        next.timestamps.reserve(self.batch.timestamps.len());
+        next.groups.reserve(self.batch.groups.len());
+        let batch = std::mem::replace(&mut self.batch, next);
         self.send(Message::Records(batch))
     }
 
     #[inline]
-    fn push(&mut self, record: Record<T>) -> Flow {
-        self.batch.push(record);
-        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+    fn push(&mut self, value: T, timestamp: i64) -> Flow {
+        self.batch.push(value, timestamp);
+        if self.batch.values.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 }
 
 impl<T> NetworkOutput<T> {
     pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
-        let target = |sender| Target { sender, batch: Vec::with_capacity(BATCH) };
+        let target = |sender| Target { sender, batch: Batch::new() };
         NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
     }
 
@@ -90,13 +120,18 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
     #[inline]
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
         match &mut self.partitioner {
-            Routing::One(choose) => {
-                let target = choose(&value);
-                self.targets[target].push(Record { value, timestamp })
+            Routing::ByKey(choose) => {
+                let (target, group) = choose(&value);
+                let target = &mut self.targets[target];
+                target.batch.groups.push(group);
+                target.push(value, timestamp)
             }
-            Routing::All => {
-                self.targets.iter_mut().try_for_each(|t| t.push(Record { value: value.clone(), timestamp }))
+            Routing::InTurn(next) => {
+                let target = *next;
+                *next = if target + 1 < self.targets.len() { target + 1 } else { 0 };
+                self.targets[target].push(value, timestamp)
             }
+            Routing::All => self.targets.iter_mut().try_for_each(|t| t.push(value.clone(), timestamp)),
         }
     }
 

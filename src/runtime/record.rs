@@ -1,6 +1,7 @@
 //! What flows through a job: records, and the outputs that operators pass them to.
 
 use super::control::Control;
+use super::exchange::Batch;
 
 /// The timestamp of a record that has none.
 pub const NO_TIMESTAMP: i64 = i64::MIN;
@@ -13,13 +14,6 @@ pub trait Data: Clone + Send + 'static {}
 
 impl<T: Clone + Send + 'static> Data for T {}
 
-/// A value and its event time in milliseconds since the epoch, or [`NO_TIMESTAMP`].
-#[derive(Debug, Clone)]
-pub(crate) struct Record<T> {
-    pub value: T,
-    pub timestamp: i64,
-}
-
 /// Whether to go on; an error fails the task, and with it the attempt.
 pub(crate) type Flow = anyhow::Result<()>;
 
@@ -30,6 +24,14 @@ pub(crate) type Flow = anyhow::Result<()>;
 pub(crate) trait Output<T>: Send {
     /// Takes one record.
     fn collect(&mut self, value: T, timestamp: i64) -> Flow;
+
+    /// Takes the records of a batch, in order. State that is asked for many times at once can be looked up with much
+    /// less waiting for memory.
+    fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
+        let Batch { values, timestamps, .. } = batch;
+        let timestamps = timestamps.into_iter().chain(std::iter::repeat(NO_TIMESTAMP));
+        values.into_iter().zip(timestamps).try_for_each(|(value, timestamp)| self.collect(value, timestamp))
+    }
 
     /// Takes a watermark, a barrier, or whatever else a task tells its operators.
     fn control(&mut self, event: &mut Control<'_>) -> Flow;
