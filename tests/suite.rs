@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one link, and nothing is forgotten (`tidy` checks the list below).
 
 mod suite {
+    mod jobs;
     mod support;
 
     mod catalog;
@@ -9,6 +10,9 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod runtime_knobs;
+    mod runtime_restarts;
+    mod runtime_savepoints;
     mod serializers;
     mod state;
     mod streams;
