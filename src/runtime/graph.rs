@@ -194,7 +194,12 @@ impl Graph {
         for (index, node) in self.nodes.iter().enumerate() {
             for edge in node.inputs.iter().filter(|edge| edge.from == from) {
                 match node.maker {
-                    Maker::Union => found.extend(self.consumers(NodeId(index))),
+                    Maker::Union => {
+                        found.extend(self.consumers(NodeId(index)).into_iter().map(|(consumer, behind)| {
+                            let forward = matches!(behind, Partitioning::Forward);
+                            (consumer, if forward { &edge.partitioning } else { behind })
+                        }))
+                    }
                     _ => found.push((NodeId(index), &edge.partitioning)),
                 }
             }

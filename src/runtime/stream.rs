@@ -45,12 +45,15 @@ impl<T: Data> DataStream<T> {
         name: &str,
         make: impl Fn(OperatorContext, Box<dyn Output<U>>) -> Box<dyn Output<T>> + Send + 'static,
     ) -> DataStream<U> {
-        let partitioning = match self.routing {
+        self.operator_behind(name, self.partitioning(), make)
+    }
+
+    fn partitioning(&self) -> Partitioning {
+        match self.routing {
             Redistribution::None => Partitioning::Forward,
             Redistribution::Rebalance => Partitioning::Rebalance,
             Redistribution::Broadcast => Partitioning::Broadcast,
-        };
-        self.operator_behind(name, partitioning, make)
+        }
     }
 
     pub(crate) fn operator_behind<U: Data>(
@@ -151,7 +154,7 @@ impl<T: Data> DataStream<T> {
     /// This stream and others, with no order between them.
     pub fn union(&self, others: &[DataStream<T>]) -> DataStream<T> {
         let all = std::iter::once(self).chain(others);
-        let edge = |stream: &DataStream<T>| Edge { from: stream.node, partitioning: Partitioning::Forward };
+        let edge = |stream: &DataStream<T>| Edge { from: stream.node, partitioning: stream.partitioning() };
         self.environment.add(Node {
             name: "Union".to_owned(),
             uid: None,
