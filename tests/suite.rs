@@ -10,6 +10,8 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod runtime_faults;
+    mod runtime_kill;
     mod runtime_knobs;
     mod runtime_restarts;
     mod runtime_savepoints;

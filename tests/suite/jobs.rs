@@ -4,9 +4,7 @@
 use chkctl::model::Location;
 use chkctl::runtime::coordinator::Retention;
 use chkctl::runtime::{DataStream, Emitter, Environment, FileSink, Poll, Source, SourceContext, Split};
-use chkctl::storage::{
-    Entry, FileWriter, LocalStorage, Presence, Stat, Storage, StorageError, Usage, WriteStorage,
-};
+use chkctl::storage::{Entry, FileWriter, LocalStorage, Presence, Stat, Storage, StorageError, Usage, WriteStorage};
 use chkctl::survey::inventory::Inventory;
 use chkctl::survey::resolve::PathMaps;
 use chkctl::survey::{Catalog, Judge, Silent, SnapshotReport, Verdict};
@@ -190,7 +188,11 @@ impl Source for Metered {
     fn open(&mut self, context: &SourceContext) -> anyhow::Result<()> {
         let (subtask, parallelism) = (context.subtask, context.parallelism);
         self.splits = context.restored.clone().unwrap_or_else(|| {
-            vec![Split { id: format!("{subtask} of {parallelism}"), position: i64::try_from(subtask).unwrap_or(0), end: 0 }]
+            vec![Split {
+                id: format!("{subtask} of {parallelism}"),
+                position: i64::try_from(subtask).unwrap_or(0),
+                end: 0,
+            }]
         });
         Ok(())
     }
@@ -246,7 +248,11 @@ pub fn assert_counted_once(mut lines: Vec<String>, total: i64) {
         let (got, wanted) = (count(&lines), count(&expected));
         let lost: Vec<_> = wanted.keys().filter(|line| !got.contains_key(*line)).take(10).collect();
         let wrong: Vec<_> = got.iter().filter(|(line, n)| wanted.get(*line) != Some(n)).take(10).collect();
-        panic!("{} lines, {} expected; lost: {lost:?}; wrong or more than once: {wrong:?}", lines.len(), expected.len());
+        panic!(
+            "{} lines, {} expected; lost: {lost:?}; wrong or more than once: {wrong:?}",
+            lines.len(),
+            expected.len()
+        );
     }
 }
 

@@ -270,9 +270,11 @@ fn one_failure_more_than_tolerable_fails_the_job_in_flink_s_words() {
 #[test]
 fn checkpoints_are_kept_at_the_end_as_the_retention_says() {
     use Retention::{DeleteOnCancellation, NoExternalized, RetainOnCancellation};
-    for (retention, kept_on) in
-        [(RetainOnCancellation, ["cancel", "fail"].as_slice()), (DeleteOnCancellation, &["fail"]), (NoExternalized, &[])]
-    {
+    for (retention, kept_on) in [
+        (RetainOnCancellation, ["cancel", "fail"].as_slice()),
+        (DeleteOnCancellation, &["fail"]),
+        (NoExternalized, &[]),
+    ] {
         for end in ["cancel", "fail", "finish"] {
             let place = Place::new();
             let environment = place.environment();

@@ -1,6 +1,8 @@
 //! Savepoints on request, and jobs that are stopped with one.
 
-use super::jobs::{Gate, Hanging, Metered, Place, assert_counted_once, children, collect, count, locked, ms, wait_for, whole};
+use super::jobs::{
+    Gate, Hanging, Metered, Place, assert_counted_once, children, collect, count, locked, ms, wait_for, whole,
+};
 use chkctl::model::Location;
 use chkctl::runtime::coordinator::{Retention, SavepointFormat};
 use chkctl::runtime::restart::RestartStrategy;
@@ -35,7 +37,8 @@ fn savepoints_are_taken_while_checkpoints_go_on_and_a_job_goes_on_from_each() {
         source.allow(2000);
         assert_eq!(job.wait().expect("it finishes").status, JobStatus::Finished);
         assert_counted_once(place.output(), 2000);
-        let names: Vec<String> = place.verify().iter().map(|report| report.description.clone().unwrap_or_default()).collect();
+        let names: Vec<String> =
+            place.verify().iter().map(|report| report.description.clone().unwrap_or_default()).collect();
         let wanted = if format == SavepointFormat::Native { "native" } else { "canonical" };
         assert!(names.iter().any(|name| name.contains(wanted)), "{names:?}");
         for savepoint in [first, second] {
@@ -66,7 +69,8 @@ fn a_savepoint_that_nobody_restores_changes_nothing_for_the_sink() {
     count(&numbers).sink_to_files(place.sink()).uid("sink");
     let job = environment.start("side effects").expect("it starts");
     wait_for("some records", || locked(&seen).len() == 400);
-    job.savepoint(None, SavepointFormat::Native).expect("a savepoint");
+    // Records may flow before the job knows that all tasks run.
+    wait_for("a savepoint", || job.savepoint(None, SavepointFormat::Native).is_ok());
     source.allow(1000);
     assert_eq!(job.wait().expect("it finishes").restarts, 1);
     assert_counted_once(place.output(), 1000);
@@ -251,6 +255,7 @@ fn a_job_that_cannot_stop_after_its_savepoint_fails_and_names_the_savepoint() {
     counted.sink_to_files(place.sink().storage(output)).uid("sink");
     let job = environment.start("cannot commit").expect("it starts");
     wait_for("records", || locked(&seen).len() == 500);
+    wait_for("all tasks", || job.savepoint(None, SavepointFormat::Native).is_ok());
     let savepoint = job.stop_with_savepoint(None, SavepointFormat::Native, false).expect("a savepoint");
     let error = whole(job.wait());
     assert!(error.contains(&savepoint.to_string()), "{error}");
@@ -264,7 +269,8 @@ fn a_job_that_cannot_stop_after_its_savepoint_fails_and_names_the_savepoint() {
 fn a_savepoint_that_cannot_be_is_refused_with_the_reason() {
     let place = Place::new();
     let (environment, gate) = (place.environment(), Gate::default());
-    environment.checkpoints(|config| (config.savepoint_directory, config.retention) = (None, Retention::NoExternalized));
+    environment
+        .checkpoints(|config| (config.savepoint_directory, config.retention) = (None, Retention::NoExternalized));
     let source = Metered::new(1000, 500);
     counting(&place, &environment, &source);
     let job = environment.start("refused").expect("it starts");
