@@ -10,9 +10,11 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod runtime_api;
     mod runtime_faults;
     mod runtime_kill;
     mod runtime_knobs;
+    mod runtime_rescale;
     mod runtime_restarts;
     mod runtime_savepoints;
     mod serializers;

@@ -71,7 +71,7 @@ impl Random {
 fn start(place: &Place, snapshot: Option<&Path>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this test"));
     command.args(["--exact", "suite::runtime_kill::the_job_that_is_killed", "--ignored", "--nocapture"]);
-    command.env(DIRECTORY, &place.dir).env_remove(SNAPSHOT);
+    command.env(DIRECTORY, &place.dir).env_remove(SNAPSHOT).env("SHOW_LOG", "1");
     if let Some(snapshot) = snapshot {
         command.env(SNAPSHOT, snapshot);
     }
@@ -113,18 +113,22 @@ fn check_output(place: &Place) {
     assert!(place.uncommitted().is_empty(), "{:?}", place.uncommitted());
 }
 
-/// Waits for the end of the job, or kills it after a while; says whether it had finished.
+fn said(place: &Place) -> String {
+    std::fs::read_to_string(place.dir.join("said")).unwrap_or_default()
+}
+
+/// Waits for the end of the job, or kills it after a while; says whether it had finished. One that is killed when all is
+/// done, and its checkpoints are being removed, is not to be started again.
 fn finished(job: &mut Child, after: Option<Duration>, place: &Place) -> bool {
     if let Some(after) = after {
         std::thread::sleep(after);
         if job.try_wait().expect("a state").is_none() {
             job.kill().expect("killed");
             job.wait().expect("its end");
-            return false;
+            return said(place).contains("switched from state RUNNING to FINISHED.");
         }
     }
-    let status = job.wait().expect("its end");
-    let said = std::fs::read_to_string(place.dir.join("said")).unwrap_or_default();
+    let (status, said) = (job.wait().expect("its end"), said(place));
     assert!(status.success(), "the job failed by itself: {said}");
     true
 }
