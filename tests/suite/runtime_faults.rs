@@ -97,6 +97,51 @@ fn each_write_may_fail_in_each_way_and_nothing_is_lost_or_counted_twice() {
     assert!(restarts.load(Ordering::SeqCst) > 0, "some of it cannot be tolerated");
 }
 
+/// Runs the job on a storage that is gone for good after a write, as for a process that dies there, and then again
+/// from what is left.
+fn crash(n: u64) {
+    let place = Place::new();
+    let storage = Arc::new(FaultyStorage::new(LocalStorage));
+    storage.inject(Fault::on(Operation::WRITES).nth(n).with_effect(Effect::Crash));
+    let environment = place.environment();
+    let source = Metered::new(TOTAL, STEP);
+    program(&place, &environment, &source, Some(&storage));
+    environment.storage(storage.clone());
+    if let Ok(job) = environment.start("crash") {
+        for step in 1..=5 {
+            let before = place.newest();
+            source.allow(step * STEP);
+            wait_for("a checkpoint", || place.newest() > before || job.is_finished());
+        }
+        job.cancel();
+        // It fails, or the crash was to come later.
+        let _ = job.wait();
+    }
+    let environment = place.environment();
+    program(&place, &environment, &Metered::new(TOTAL, TOTAL), None);
+    if let Some(newest) = place.verify().first() {
+        environment.restore_from(newest.path.clone());
+    }
+    environment.execute("after the crash").expect("it finishes");
+    assert_counted_once(place.output(), TOTAL);
+    assert!(place.uncommitted().is_empty(), "{:?}", place.uncommitted());
+}
+
+#[test]
+fn a_process_may_end_at_each_write_and_what_is_left_is_restored_exactly() {
+    let next = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while let Some(n) = Some(next.fetch_add(1, Ordering::SeqCst)).filter(|n| *n <= 90) {
+                    println!("crash at write {n}");
+                    crash(n);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_checkpoint_that_cannot_be_read_back_is_one_more_failure_of_the_job() {
     let place = Place::new();

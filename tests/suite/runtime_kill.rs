@@ -125,7 +125,11 @@ fn finished(job: &mut Child, after: Option<Duration>, place: &Place) -> bool {
         if job.try_wait().expect("a state").is_none() {
             job.kill().expect("killed");
             job.wait().expect("its end");
-            return said(place).contains("switched from state RUNNING to FINISHED.");
+            let done = said(place).contains("switched from state RUNNING to FINISHED.");
+            if done {
+                println!("killed when all was done");
+            }
+            return done;
         }
     }
     let (status, said) = (job.wait().expect("its end"), said(place));
