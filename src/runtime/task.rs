@@ -315,6 +315,10 @@ impl Gate {
         match message {
             Message::Records(records) => {
                 for record in records {
+                    // A slow function is not to be given the rest of a batch that nobody wants any more.
+                    if pace.context.canceled.load(Ordering::Relaxed) {
+                        return Err(Canceled.into());
+                    }
                     output.collect(record.value, record.timestamp)?;
                 }
             }
