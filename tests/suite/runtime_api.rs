@@ -54,7 +54,7 @@ fn unions_rebalancing_and_broadcasts_give_each_record_where_it_belongs() {
         let (low, high) = (environment.sequence(0, 100), environment.sequence(100, 200));
         let all = low.union(&[high.clone(), environment.collection(200..300_i64)]);
         let united = collect(&all);
-        let twice = collect(&low.union(&[low.clone()]));
+        let twice = collect(&low.union(std::slice::from_ref(&low)));
         let rebalanced = collect(&all.clone().rebalance().map(|n| n));
         let everywhere = collect(&low.clone().broadcast().map(|n| n));
         let mixed = collect(&low.clone().broadcast().union(&[high]));
@@ -149,7 +149,10 @@ impl KeyedProcessFunction for Everything {
         let mut entries: Vec<_> = map.entries(context).map(|m| m.clone().into_iter().collect()).unwrap_or_default();
         entries.sort();
         context.collect(format!("{key} {sum_now:?} {list_now:?} {entries:?} {most_now:?}"))?;
-        (sum.clear(context)?, list.clear(context)?, map.clear(context)?, most.clear(context)?);
+        sum.clear(context)?;
+        list.clear(context)?;
+        map.clear(context)?;
+        most.clear(context)?;
         assert!(sum.get(context).is_none() && list.get(context).is_empty());
         Ok(())
     }
@@ -300,7 +303,7 @@ fn types_of_the_user_are_state_and_keys() {
     environment.execute("colours").expect("it finishes");
     for number in 0..4 {
         let of_this = |tally: &&Tally| tally.colour == colour(number);
-        let last = locked(&seen).iter().filter(of_this).last().cloned().expect("a tally");
+        let last = locked(&seen).iter().rfind(of_this).cloned().expect("a tally");
         assert_eq!((last.count, last.share), (100, 25.0));
     }
 }

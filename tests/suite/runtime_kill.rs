@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const KILLS: u32 = 200;
 
 /// The numbers whose words a job counts.
-const NUMBERS: i64 = 30_000;
+const NUMBERS: i64 = 12_000;
 
 const DIRECTORY: &str = "CHKCTL_TEST_JOB";
 const SNAPSHOT: &str = "CHKCTL_TEST_SNAPSHOT";

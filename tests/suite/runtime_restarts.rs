@@ -1,6 +1,6 @@
 //! What happens when tasks fail: restarts as each strategy says, in Flink's words, with exact results.
 
-use super::jobs::{Metered, Place, assert_counted_once, collect, count, logged, ms, wait_for, whole};
+use super::jobs::{Metered, Place, assert_counted_once, collect, count, locked, logged, ms, wait_for, whole};
 use chkctl::runtime::restart::RestartStrategy;
 use chkctl::runtime::{Environment, JobOutcome, JobStatus};
 use std::sync::Arc;
@@ -175,6 +175,22 @@ fn a_task_that_fails_while_the_job_is_canceled_does_not_start_it_again() {
     job.cancel();
     assert_eq!(job.wait().expect("canceled").status, JobStatus::Canceled);
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_job_of_a_slow_function_is_canceled_between_two_records() {
+    let place = Place::new();
+    let environment = place.environment();
+    let seen = collect(&environment.sequence(0, 10_000).rebalance().map(|number| {
+        std::thread::sleep(ms(100));
+        number
+    }));
+    let job = environment.start("slow").expect("it starts");
+    wait_for("a batch", || logged("Triggering checkpoint").iter().any(|line| line.contains(job.job_id())));
+    job.cancel();
+    assert_eq!(job.wait().expect("canceled").status, JobStatus::Canceled);
+    let count = locked(&seen).len();
+    assert!(count < 256, "{count} records of a batch were taken");
 }
 
 #[test]
