@@ -313,15 +313,7 @@ impl Gate {
         message: Message<T>,
     ) -> Flow {
         match message {
-            Message::Records(records) => {
-                for record in records {
-                    // A slow function is not to be given the rest of a batch that nobody wants any more.
-                    if pace.context.canceled.load(Ordering::Relaxed) {
-                        return Err(Canceled.into());
-                    }
-                    output.collect(record.value, record.timestamp)?;
-                }
-            }
+            Message::Records(batch) => output.collect_batch(batch)?,
             Message::Watermark(watermark) => {
                 self.watermarks[channel] = watermark;
                 let lowest = self.watermarks.iter().copied().min().unwrap_or(i64::MIN);
