@@ -4,6 +4,7 @@
 //! known, and what they build is passed between them as [`Erased`].
 
 use super::backend::StateWriter;
+use super::control::Cancellation;
 use super::exchange::{CHANNEL, Message, NetworkOutput, Partitioner, Receivers, Routing};
 use super::record::{Data, FanOut, Nowhere, Output};
 use super::restore::RestoredOperator;
@@ -48,6 +49,8 @@ pub(crate) struct OperatorContext {
     pub writer: StateWriter,
     /// The attempt's number, from 0, and an id that no other attempt of any run has.
     pub attempt: Arc<str>,
+    /// Whether the attempt is being given up.
+    pub canceled: Cancellation,
 }
 
 /// How an edge spreads records over the subtasks behind it.

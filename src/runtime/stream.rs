@@ -149,7 +149,9 @@ impl<T: Data> DataStream<T> {
         name: &str,
         function: impl FnMut(T, &mut Collector<'_, U>) -> anyhow::Result<()> + Clone + Send + 'static,
     ) -> DataStream<U> {
-        self.operator(name, move |_, output| Box::new(FlatMap { function: function.clone(), output }))
+        self.operator(name, move |context, output| {
+            Box::new(FlatMap { function: function.clone(), canceled: context.canceled, output })
+        })
     }
 
     /// This stream and others, with no order between them.
@@ -217,7 +219,9 @@ impl<T: Data> DataStream<T> {
 
     /// Gives every record to a function; the stream ends here.
     pub fn for_each(&self, function: impl FnMut(T) -> anyhow::Result<()> + Clone + Send + 'static) -> DataStream<()> {
-        self.operator("Sink: Unnamed", move |_, _| Box::new(ForEach { function: function.clone() }))
+        self.operator("Sink: Unnamed", move |context, _| {
+            Box::new(ForEach { function: function.clone(), canceled: context.canceled })
+        })
     }
 
     /// Writes records to files below a directory, each exactly once: see [`FileSink`].
@@ -246,7 +250,7 @@ impl<T: Data + Text> DataStream<T> {
                 std::io::stdout().lock().write_all(line.as_bytes())?;
                 Ok(())
             };
-            Box::new(ForEach { function })
+            Box::new(ForEach { function, canceled: context.canceled })
         })
     }
 }

@@ -179,18 +179,22 @@ fn a_task_that_fails_while_the_job_is_canceled_does_not_start_it_again() {
 
 #[test]
 fn a_job_of_a_slow_function_is_canceled_between_two_records() {
-    let place = Place::new();
-    let environment = place.environment();
-    let seen = collect(&environment.sequence(0, 10_000).rebalance().map(|number| {
-        std::thread::sleep(ms(100));
-        number
-    }));
-    let job = environment.start("slow").expect("it starts");
-    wait_for("a batch", || logged("Triggering checkpoint").iter().any(|line| line.contains(job.job_id())));
-    job.cancel();
-    assert_eq!(job.wait().expect("canceled").status, JobStatus::Canceled);
-    let count = locked(&seen).len();
-    assert!(count < 256, "{count} records of a batch were taken");
+    for chained in [true, false] {
+        let place = Place::new();
+        let environment = place.environment();
+        let numbers = environment.sequence(0, 10_000);
+        let numbers = if chained { numbers } else { numbers.rebalance() };
+        let seen = collect(&numbers.map(|number| {
+            std::thread::sleep(ms(100));
+            number
+        }));
+        let job = environment.start("slow").expect("it starts");
+        wait_for("a batch", || logged("Triggering checkpoint").iter().any(|line| line.contains(job.job_id())));
+        job.cancel();
+        assert_eq!(job.wait().expect("canceled").status, JobStatus::Canceled);
+        let count = locked(&seen).len();
+        assert!(count < 100, "{count} records of a batch were taken");
+    }
 }
 
 #[test]
