@@ -8,6 +8,7 @@
 //! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
 //! - [`state`]: the content of state files, bytes ↔ values; no I/O.
 //! - [`runtime`]: a compact stream runtime that writes checkpoints.
+//! - [`programs`]: jobs for the runtime that come with chkctl.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
@@ -18,6 +19,7 @@
 pub mod cli;
 pub mod format;
 pub mod model;
+pub mod programs;
 pub mod render;
 pub mod runtime;
 pub mod state;
