@@ -11,6 +11,7 @@ mod suite {
     mod hostile;
     mod serializers;
     mod state;
+    mod story;
     mod streams;
     mod tidy;
 }

@@ -142,6 +142,13 @@ impl Args {
     /// # Errors
     /// When they do not go together.
     fn job(&self) -> anyhow::Result<Environment> {
+        anyhow::ensure!(self.parallelism > 0, "the parallelism must be at least 1");
+        if let Some(most) = self.max_parallelism {
+            anyhow::ensure!(
+                self.parallelism <= most.into(),
+                "the parallelism is higher than the max parallelism {most}"
+            );
+        }
         let environment = Environment::new();
         let checkpoints = self.checkpoints()?;
         environment

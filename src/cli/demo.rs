@@ -35,16 +35,16 @@ pub(super) fn run(session: &mut Session, args: &DemoArgs) -> anyhow::Result<Exit
         remove_when_interrupted(directory.path().to_owned());
     }
     let mut voice = Voice::new(session)?;
-    // What goes wrong here is a defect of chkctl or a lack of means; a closed pipe stays what it is.
     let told = story::tell(&mut voice, directory.path());
-    let told = told.map_err(|error| match error.is::<std::io::Error>() {
-        true => error,
-        false => failure(Exit::Findings, format!("the demo failed: {error:#}")),
-    });
     if args.keep {
         session.say(format_args!("kept: {}", directory.path().display()));
     }
-    told.map(|()| Exit::Fine)
+    // What goes wrong is a defect of chkctl or a lack of means; a closed pipe stays what it is.
+    told.map(|()| Exit::Fine).map_err(|error| match error.downcast::<std::io::Error>() {
+        Ok(error) if error.kind() == std::io::ErrorKind::BrokenPipe => error.into(),
+        Ok(error) => failure(Exit::Findings, format!("the demo failed: {error}")),
+        Err(error) => failure(Exit::Findings, format!("the demo failed: {error:#}")),
+    })
 }
 
 /// On Ctrl-C the directory goes, too. A job may be writing to it meanwhile, so one attempt may not do.

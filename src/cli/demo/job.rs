@@ -58,12 +58,9 @@ impl Job {
         self.server.accept(PATIENCE)
     }
 
-    /// The newest complete checkpoint; 0 if there is none.
+    /// The id of the newest complete checkpoint; 0 if there is none.
     fn newest(&self) -> i64 {
-        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        let complete = entries.filter(|entry| entry.path().join("_metadata").is_file());
-        let ids = complete.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("chk-")?.parse().ok());
-        ids.max().unwrap_or(0)
+        newest(&self.directory)
     }
 
     /// Waits for so many more checkpoints to be complete.
@@ -76,11 +73,11 @@ impl Job {
         Ok(())
     }
 
-    /// Waits for it to fail for good, and gives the cause.
-    pub fn wait_for_death(self) -> anyhow::Result<anyhow::Error> {
+    /// Waits for it to fail for good, and gives the cause, and the newest checkpoint that it leaves.
+    pub fn wait_for_death(self) -> anyhow::Result<(anyhow::Error, PathBuf)> {
         match self.handle.wait() {
             Ok(_) => anyhow::bail!("the job was to fail, and did not"),
-            Err(cause) => Ok(cause),
+            Err(cause) => Ok((cause, self.directory.join(format!("chk-{}", newest(&self.directory))))),
         }
     }
 
@@ -89,6 +86,14 @@ impl Job {
         self.server.hang_up();
         self.handle.wait().map(drop)
     }
+}
+
+/// The id of the newest complete checkpoint in the directory of a job; 0 if there is none.
+fn newest(directory: &Path) -> i64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let complete = entries.filter(|entry| entry.path().join("_metadata").is_file());
+    let ids = complete.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("chk-")?.parse().ok());
+    ids.max().unwrap_or(0)
 }
 
 /// Starts the job from a snapshot that it cannot be started from, and gives the error.
@@ -130,7 +135,7 @@ fn environment(
     Ok(environment)
 }
 
-/// Sends the lines of the log to whoever tells the story.
+/// Sends the lines of the log to whoever tells the story: without the date, and where in the code they come from.
 pub(super) fn listen_to_log() -> anyhow::Result<Receiver<String>> {
     struct Lines(Sender<String>);
     impl io::Write for Lines {
@@ -143,6 +148,12 @@ pub(super) fn listen_to_log() -> anyhow::Result<Receiver<String>> {
         }
     }
     let (sender, lines) = unbounded();
-    flink_log::builder().target(env_logger::Target::Pipe(Box::new(Lines(sender)))).try_init()?;
+    let mut builder = flink_log::builder();
+    builder.format(|out, record| {
+        use io::Write as _;
+        let time = jiff::Zoned::now();
+        writeln!(out, "{} {:<5} {}", time.strftime("%H:%M:%S,%3f"), record.level(), record.args())
+    });
+    builder.target(env_logger::Target::Pipe(Box::new(Lines(sender)))).try_init()?;
     Ok(lines)
 }

@@ -36,14 +36,15 @@ impl WordServer {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(error) => return Err(error).context("the job did not connect"),
+                Err(error) => anyhow::bail!("the job did not connect: {error}"),
             }
         }
     }
 
     pub fn send(&mut self, line: &str) -> anyhow::Result<()> {
         let client = self.client.as_mut().context("nobody is connected")?;
-        client.write_all(format!("{line}\n").as_bytes()).context("the job does not listen")
+        // As text: a closed pipe here is not that of stdout.
+        client.write_all(format!("{line}\n").as_bytes()).map_err(|error| anyhow::anyhow!("the job is gone: {error}"))
     }
 
     /// Ends the connection, and with it the input.

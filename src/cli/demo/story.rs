@@ -3,6 +3,7 @@
 use super::job::{INTERVAL, Job, RESTARTS, RETAINED, fail_to_start};
 use super::voice::Voice;
 use crate::cli::Exit;
+use crate::model::OperatorId;
 use crate::programs::wordcount::UIDS;
 use crate::runtime::duration::format_duration;
 use anyhow::Context;
@@ -44,10 +45,11 @@ fn fail(voice: &mut Voice<'_>, job: &mut Job) -> anyhow::Result<()> {
 fn live_and_die(voice: &mut Voice<'_>, checkpoints: &Path) -> anyhow::Result<PathBuf> {
     let interval = format_duration(INTERVAL);
     voice.tell(&format!(
-        "A job counts the words that a server sends it, and fails at the word \"error\". It takes\n\
-         a checkpoint every {interval}, keeps the newest {RETAINED} when it ends badly, and restarts by\n\
-         {RESTARTS}: three times. (The tutorial that this comes from waits 2s\n\
-         before each restart; this one is in a hurry.) Nothing of it is Flink, but all files are."
+        "A job counts the words that a server sends it, and fails at the word \"error\".\n\
+         It takes a checkpoint every {interval} and keeps the newest {RETAINED}, also when it dies. Its\n\
+         restart strategy is {RESTARTS}: three times, and no more. (The tutorial that\n\
+         this comes from waits 2s before each restart; this demo is in a hurry.)\n\
+         There is no Flink here, but the checkpoints are in Flink's format."
     ))?;
 
     voice.title("1. The job counts")?;
@@ -71,42 +73,48 @@ fn live_and_die(voice: &mut Voice<'_>, checkpoints: &Path) -> anyhow::Result<Pat
         voice.log()?;
     }
     fail(voice, &mut job)?;
-    let cause = job.wait_for_death()?;
+    let (cause, newest) = job.wait_for_death()?;
     voice.log()?;
     voice.tell("The job is gone, and this is what it leaves as its cause:")?;
     voice.error(&cause)?;
     voice.tell("Its checkpoints were to be retained, and they are, newest first:")?;
     let ran = voice.chkctl(&["list", text(checkpoints)?])?;
-    anyhow::ensure!(ran.exit == Exit::Fine, "list is not content");
-    let paths = ran.out.lines().filter_map(|line| line.split_whitespace().last());
-    let newest = paths.map(PathBuf::from).find(|path| path.is_dir()).context("no checkpoint is left")?;
+    let listed = ran.out.contains(text(&newest)?);
+    anyhow::ensure!(ran.exit == Exit::Fine && listed, "list does not show what the job left");
     Ok(newest)
 }
 
 /// Deletes the state file of a checkpoint; verify and a restore find it.
 fn lose_a_file(voice: &mut Voice<'_>, root: &str, newest: &Path) -> anyhow::Result<()> {
     voice.title("4. Then somebody tidies up")?;
+    // That of the counts is the largest.
     let files = fs::read_dir(newest)?.collect::<Result<Vec<_>, _>>()?;
-    let state = files.into_iter().find(|entry| entry.file_name() != "_metadata");
+    let state = files.into_iter().filter(|entry| entry.file_name() != "_metadata");
+    let state = state.max_by_key(|entry| entry.metadata().map_or(0, |metadata| metadata.len()));
     let state = state.context("the checkpoint has no state file")?.path();
     fs::remove_file(&state)?;
     voice.tell(&format!(
-        "One state file of the newest checkpoint is deleted:\n    {}\nNothing tells so, until the next restore. chkctl looks beforehand:",
+        "A state file of the newest checkpoint is deleted:\n    {}\n\
+         Nobody notices before the next restore, unless chkctl is asked:",
         state.display()
     ))?;
     let newest = text(newest)?;
     let ran = voice.chkctl(&["verify", newest])?;
-    anyhow::ensure!(ran.exit == Exit::Findings, "verify does not see that a file is missing");
+    let operator = OperatorId::from_uid("sum").to_string();
+    let seen = ran.exit == Exit::Findings && ran.out.contains("missing-file") && ran.out.contains(&operator);
+    anyhow::ensure!(seen, "verify does not see what is missing");
     voice.tell(&format!(
-        "Its exit code is {}, for scripts. And indeed, the job cannot be started with -s from there:",
+        "Its exit code is {}, for scripts. The job, started with -s from there, says:",
         ran.exit as u8
     ))?;
     let error = fail_to_start(Path::new(root), newest)?;
+    voice.log()?;
     voice.error(&error)?;
-    voice.tell("The finding names an operator by its id. These are the uids of the program:")?;
+    voice
+        .tell("The file is gone for good. What was in it? The operator's id is made from one of the program's uids:")?;
     let args: Vec<&str> = std::iter::once("uid").chain(UIDS.iter().copied()).chain(["--match", newest]).collect();
     voice.chkctl(&args)?;
-    voice.tell("So the counts themselves, the state of \"sum\", are lost in this checkpoint.")
+    voice.tell("It is that of \"sum\": the counts themselves are lost in this checkpoint.")
 }
 
 fn find_the_one_before(voice: &mut Voice<'_>, root: &str, newest: &Path) -> anyhow::Result<String> {
@@ -115,7 +123,7 @@ fn find_the_one_before(voice: &mut Voice<'_>, root: &str, newest: &Path) -> anyh
     let good = ran.out.trim_end().to_owned();
     anyhow::ensure!(ran.exit == Exit::Fine && !good.is_empty(), "latest finds no checkpoint");
     anyhow::ensure!(Path::new(&good) != newest, "latest gives the broken checkpoint");
-    voice.tell("That is made for flink run -s \"$(chkctl latest …)\".")?;
+    voice.tell("One path on stdout, made for: flink run -s \"$(chkctl latest …)\" job.jar")?;
     Ok(good)
 }
 

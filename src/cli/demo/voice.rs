@@ -18,6 +18,8 @@ const TELLING: &[&str] = &["to FAILED", "RESTARTING to RUNNING", "Restoring job"
 pub(super) struct Voice<'s> {
     session: &'s mut Session,
     log: Receiver<String>,
+    /// The last line was empty.
+    gap: bool,
 }
 
 /// How a command of chkctl ended.
@@ -28,13 +30,14 @@ pub(super) struct Ran {
 
 impl<'s> Voice<'s> {
     pub fn new(session: &'s mut Session) -> anyhow::Result<Self> {
-        Ok(Voice { session, log: job::listen_to_log()? })
+        Ok(Voice { session, log: job::listen_to_log()?, gap: true })
     }
 
     fn line(&mut self, style: &str, text: &str) -> anyhow::Result<()> {
-        if self.session.globals.quiet {
+        if self.session.globals.quiet || (text.is_empty() && self.gap) {
             return Ok(());
         }
+        self.gap = text.is_empty();
         let line = match self.session.colour && !style.is_empty() {
             true => format!("{style}{text}{PLAIN}\n"),
             false => format!("{text}\n"),
@@ -89,7 +92,8 @@ impl<'s> Voice<'s> {
     /// first.
     pub fn chkctl(&mut self, args: &[&str]) -> anyhow::Result<Ran> {
         self.line("", "")?;
-        self.line(BOLD, &format!("$ chkctl {}", args.join(" ")))?;
+        let quoted = args.iter().map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { (*arg).to_owned() });
+        self.line(BOLD, &format!("$ chkctl {}", quoted.collect::<Vec<_>>().join(" ")))?;
         let cli = Cli::try_parse_from(std::iter::once(&"chkctl").chain(args)).context("a command of the demo")?;
         let mut globals = cli.globals;
         // Settings of the environment are for the user's own snapshots.
