@@ -112,12 +112,12 @@ impl Driver {
     /// Runs the job to its end.
     pub fn run(mut self, commands: &Receiver<JobCommand>) -> anyhow::Result<JobOutcome> {
         self.job_switched("CREATED", "RUNNING");
-        let mut restored = self.origin.take();
+        let origin = self.origin.take();
         loop {
-            let end = match self.attempt(restored.as_ref(), commands) {
-                Ok(end) => end,
-                Err(error) => End::Failed(Instant::now(), error),
-            };
+            // A checkpoint that cannot be read back is one more failure, as in Flink.
+            let latest = if self.restarted == 0 { Ok(None) } else { self.latest() };
+            let end = latest.and_then(|latest| self.attempt(latest.as_ref().or(origin.as_ref()), commands));
+            let end = end.unwrap_or_else(|error| End::Failed(Instant::now(), error));
             let (failed_at, cause) = match end {
                 End::Finished => {
                     self.job_switched("RUNNING", "FINISHED");
@@ -145,7 +145,6 @@ impl Driver {
                     self.job_switched("RESTARTING", "RUNNING");
                 }
             }
-            restored = self.latest()?.or(restored);
         }
     }
 
