@@ -47,8 +47,12 @@ impl Session {
         listener.set_nonblocking(true).expect("a socket");
         let port = listener.local_addr().expect("an address").port().to_string();
         let mut command = wordcount();
-        command.args(["--host", "127.0.0.1", "--port", &port, "--interval", "100ms", "--checkpoint-dir"]);
-        command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--host", "127.0.0.1", "--port", &port, "--checkpoint-dir"]);
+        command.arg(directory).args(more);
+        if !more.contains(&"--interval") {
+            command.args(["--interval", "100ms"]);
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let out = lines(child.stdout.take().expect("stdout"));
         let log = lines(child.stderr.take().expect("stderr"));
@@ -213,6 +217,99 @@ fn a_job_restarts_three_times_dies_and_goes_on_from_its_retained_checkpoint() {
 }
 
 #[test]
+fn a_restart_whose_checkpoint_is_damaged_counts_as_one_of_the_attempts() {
+    let (_directory, checkpoints) = directory();
+    // The second checkpoint is so far away that the first one is what the job restarts from.
+    let more = ["--restart-strategy", "fixed-delay:2:50ms", "--inline-threshold", "0", "--interval", "2s"];
+    let mut session = Session::start(&checkpoints, &more);
+    session.send("flink");
+    assert_eq!(session.printed(), "(flink,1)");
+    session.wait_for("Completed checkpoint");
+    let [metadata] = metadata_files(&checkpoints).try_into().expect("one checkpoint");
+    for entry in fs::read_dir(metadata.parent().expect("a directory")).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path != metadata {
+            fs::remove_file(path).expect("a state file");
+        }
+    }
+    session.send("error");
+    let (status, _, log) = session.end();
+    assert_eq!(status, 1, "{log}");
+    assert_eq!(log.matches("switched from state RUNNING to RESTARTING").count(), 2, "{log}");
+    assert!(log.contains("switched from state RUNNING to FAILED"), "{log}");
+    let last = log.lines().last().expect("a cause");
+    assert!(last.contains("maxNumberRestartAttempts=2") && last.contains("is missing"), "{last}");
+}
+
+/// The lines of the files that a sink has committed.
+fn committed(output: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(output).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-")) {
+            lines.extend(fs::read_to_string(path).expect("text").lines().map(str::to_owned));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+/// How many checkpoints there are, while jobs complete and remove some.
+fn complete(checkpoints: &Path) -> usize {
+    let entries = walkdir::WalkDir::new(checkpoints).into_iter().flatten();
+    entries.filter(|entry| entry.file_name() == "_metadata").count()
+}
+
+#[test]
+fn a_process_that_is_killed_goes_on_and_no_count_is_missing_or_written_twice() {
+    let (directory, checkpoints) = directory();
+    let (input, output) = (directory.path().join("words.txt"), directory.path().join("out"));
+    let text: String = (0..400_000).map(|number| format!("w{} w{}\n", number % 7, number % 1000)).collect();
+    fs::write(&input, &text).expect("a file");
+    let job = |from: Option<&str>, parallelism: &str| {
+        let mut command = wordcount();
+        command.arg("--file").arg(&input).arg("--output").arg(&output).arg("--checkpoint-dir").arg(&checkpoints);
+        command.args(["--interval", "10ms", "--num-retained", "3", "--parallelism", parallelism]);
+        from.map(|from| command.args(["-s", from]));
+        command
+    };
+    let mut killed = 0;
+    let mut from: Option<String> = None;
+    for parallelism in ["2", "3", "1"] {
+        let mut command = job(from.as_deref(), parallelism);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let before = complete(&checkpoints);
+        let start = Instant::now();
+        while complete(&checkpoints) <= before && child.try_wait().expect("a status").is_none() {
+            assert!(start.elapsed() < PATIENCE, "no checkpoint is completed");
+            thread::sleep(Duration::from_millis(2));
+        }
+        killed += usize::from(child.try_wait().expect("a status").is_none());
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+        let latest = chkctl(&["latest", checkpoints.to_str().expect("text")]);
+        assert_eq!(latest.status, 0, "{}", latest.stderr);
+        from = Some(latest.stdout.trim_end().to_owned());
+    }
+    assert_eq!(killed, 3, "the input is too small to be killed in the middle of it");
+    let run = Run::of(job(from.as_deref(), "2"));
+    assert_eq!(run.status, 0, "{}", run.stderr);
+
+    let mut counts = std::collections::HashMap::new();
+    let mut wanted: Vec<String> = text
+        .split_whitespace()
+        .map(|word| {
+            let count = counts.entry(word).or_insert(0);
+            *count += 1;
+            format!("({word},{count})")
+        })
+        .collect();
+    wanted.sort();
+    let written = committed(&output);
+    assert!(written == wanted, "{} counts were written, and {} are right", written.len(), wanted.len());
+}
+
+#[test]
 fn an_interrupt_cancels_the_job_and_retention_decides_about_its_checkpoints() {
     for (retention, kept) in
         [("retain-on-cancellation", 1), ("delete-on-cancellation", 0), ("no-externalized-checkpoints", 0)]
@@ -260,13 +357,9 @@ fn a_file_is_counted_into_files_each_count_once() {
     let run = Run::of(command);
     assert_eq!((run.status, run.stdout.as_str()), (0, ""), "{}", run.stderr);
 
-    let mut printed = Vec::new();
-    for entry in fs::read_dir(&output).expect("the output") {
-        let entry = entry.expect("an entry");
-        assert!(entry.file_name().to_string_lossy().starts_with("part-"), "{entry:?} is not committed");
-        printed.extend(fs::read_to_string(entry.path()).expect("text").lines().map(str::to_owned));
-    }
-    printed.sort();
+    let all = fs::read_dir(&output).expect("the output").map(|entry| entry.expect("an entry").file_name());
+    assert!(all.into_iter().all(|name| name.to_string_lossy().starts_with("part-")), "all is committed");
+    let printed = committed(&output);
     let count = |word: &str, times: i32| (1..=times).map(|n| format!("({word},{n})")).collect::<Vec<_>>();
     let words =
         [("to", 100), ("be", 100), ("or", 50), ("not", 50), ("that", 50), ("is", 50), ("the", 50), ("question", 50)];
