@@ -33,10 +33,11 @@ impl WordServer {
                     self.client = Some(client);
                     return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    anyhow::ensure!(Instant::now() < end, "the job does not connect");
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(error) => anyhow::bail!("the job did not connect: {error}"),
+                Err(error) => anyhow::bail!("the job cannot connect: {error}"),
             }
         }
     }
