@@ -40,7 +40,7 @@ struct Args {
     #[arg(short = 'n', long, help_heading = "Recovery")]
     allow_non_restored_state: bool,
     /// What to do when a task fails: none, fixed-delay:ATTEMPTS:DELAY, failure-rate:FAILURES:INTERVAL:DELAY or
-    /// exponential-delay:INITIAL:MAX:MULTIPLIER:RESET:JITTER[:ATTEMPTS].
+    /// exponential-delay:INITIAL:MAX:MULTIPLIER:RESET:JITTER, with :ATTEMPTS behind it for an end.
     #[arg(long, value_name = "STRATEGY", default_value = "fixed-delay:3:2s", help_heading = "Recovery")]
     restart_strategy: RestartStrategy,
 

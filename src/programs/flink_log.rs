@@ -4,7 +4,7 @@ use jiff::Zoned;
 use log::{LevelFilter, Record};
 use std::io::Write as _;
 
-/// A logger that writes every message from `INFO` on as [`line`] does; `RUST_LOG` overrules the level. It is to be
+/// A logger that writes every message from `INFO` on as [`line()`] does; `RUST_LOG` overrules the level. It is to be
 /// given a target, and to be installed.
 pub fn builder() -> env_logger::Builder {
     let mut builder = env_logger::Builder::new();

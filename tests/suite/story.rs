@@ -35,8 +35,7 @@ struct Session {
 
 fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
-    let send = move |line: std::io::Result<String>| sender.send(line.expect("text")).is_ok();
-    thread::spawn(move || BufReader::new(stream).lines().map(send).all(|sent| sent));
+    thread::spawn(move || BufReader::new(stream).lines().all(|line| sender.send(line.expect("text")).is_ok()));
     receiver
 }
 

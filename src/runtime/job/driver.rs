@@ -112,12 +112,12 @@ impl Driver {
     /// Runs the job to its end.
     pub fn run(mut self, commands: &Receiver<JobCommand>) -> anyhow::Result<JobOutcome> {
         self.job_switched("CREATED", "RUNNING");
-        let origin = self.origin.take();
+        let mut restored = self.origin.take();
         loop {
-            // A checkpoint that cannot be read back is one more failure, as in Flink.
-            let latest = if self.restarted == 0 { Ok(None) } else { self.latest() };
-            let end = latest.and_then(|latest| self.attempt(latest.as_ref().or(origin.as_ref()), commands));
-            let end = end.unwrap_or_else(|error| End::Failed(Instant::now(), error));
+            let end = match self.recover(&mut restored).and_then(|()| self.attempt(restored.as_ref(), commands)) {
+                Ok(end) => end,
+                Err(error) => End::Failed(Instant::now(), error),
+            };
             let (failed_at, cause) = match end {
                 End::Finished => {
                     self.job_switched("RUNNING", "FINISHED");
@@ -146,6 +146,16 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Before a restart: what to go on from.
+    fn recover(&mut self, restored: &mut Option<Restored>) -> anyhow::Result<()> {
+        if self.restarted > 0
+            && let Some(latest) = self.latest()?
+        {
+            *restored = Some(latest);
+        }
+        Ok(())
     }
 
     /// The newest completed checkpoint of this run, read back.
