@@ -67,7 +67,7 @@ fn run(words: i64, vocabulary: &Arc<[String]>, interval: Option<Duration>, direc
                 out.collect((CompactString::new(word), 1_i64))
             })
         })
-        .key_by(|(word, _)| word.clone())
+        .key_by_ref(|(word, _)| word)
         .sum(|(_, count)| count)
         .for_each(|_| Ok(()));
     let started = Instant::now();
@@ -79,7 +79,7 @@ fn main() {
     let words: i64 = std::env::var("WORDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000_000);
     let vocabulary: Arc<[String]> = (0..100_000).map(|word| format!("word{word}")).collect();
     let directory = tempfile::tempdir().expect("a directory");
-    for round in 0..4 {
+    for round in 0..std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4) {
         let without = run(words, &vocabulary, None, directory.path());
         let with = run(words, &vocabulary, Some(Duration::from_secs(1)), directory.path());
         println!("round {round}: {:.2} M words/s without, {:.2} M words/s with checkpoints", without / 1e6, with / 1e6);
