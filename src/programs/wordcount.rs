@@ -22,5 +22,5 @@ pub fn count(lines: &DataStream<String>) -> DataStream<(String, i64)> {
         Ok(word)
     });
     let pairs = checked.uid("check").map(|word| (word, 1_i64)).uid("pair");
-    pairs.key_by(|(word, _)| word.clone()).sum(|(_, count)| count).uid("sum")
+    pairs.key_by_ref(|(word, _)| word).sum(|(_, count)| count).uid("sum")
 }
