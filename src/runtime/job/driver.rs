@@ -86,7 +86,7 @@ impl Driver {
         Ok(Driver {
             name: name.to_owned(),
             job_id: job_id.to_owned(),
-            restarts: RestartState::new(settings.restart.clone()),
+            restarts: RestartState::new(settings.restart),
             io: CheckpointIo::start(settings.storage.clone())?,
             graph,
             plan,
