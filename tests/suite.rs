@@ -19,6 +19,7 @@ mod suite {
     mod runtime_savepoints;
     mod serializers;
     mod state;
+    mod story;
     mod streams;
     mod tidy;
 }
