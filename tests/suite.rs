@@ -22,4 +22,14 @@ mod suite {
     mod story;
     mod streams;
     mod tidy;
+
+    mod interop {
+        mod content;
+        mod corpus;
+        mod jobs;
+        mod ours;
+        mod refusals;
+        mod releases;
+        mod theirs;
+    }
 }
