@@ -18,6 +18,7 @@ mod event;
 mod exchange;
 mod graph;
 mod job;
+mod key_selector;
 mod keyed_stream;
 mod operators;
 mod plan;
@@ -32,6 +33,7 @@ mod task;
 
 pub use environment::Environment;
 pub use job::{JobHandle, JobOutcome, JobStatus};
+pub use key_selector::{ComputedKey, KeyInRecord, KeySelector};
 pub use keyed_stream::{KeyedStream, WindowedStream};
 pub use operators::{
     Collector, KeyedContext, KeyedProcessFunction, ListState, MapState, ReducingState, StateRegistry, TimeDomain,

@@ -11,4 +11,5 @@ mod unclaimed;
 pub(crate) use super::snapshot::StateWriter;
 pub(crate) use keyed::{KeyedBackend, TableId, TimersId};
 pub(crate) use operator_state::OperatorStateBackend;
+pub(crate) use table::Lookup;
 pub(crate) use timers::Timer;

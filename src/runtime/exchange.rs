@@ -18,10 +18,17 @@ pub(crate) const CHANNEL: usize = 8;
 
 /// What travels in a channel.
 pub(crate) enum Message<T> {
-    Records(Vec<Record<T>>),
+    Records(Batch<T>),
     Watermark(i64),
     Barrier(Arc<SnapshotOrder>),
     EndOfInput,
+}
+
+/// Records in their order.
+pub(crate) struct Batch<T> {
+    pub records: Vec<Record<T>>,
+    /// The key group of each record, where they are sent by key; otherwise empty.
+    pub groups: Vec<u16>,
 }
 
 /// A task's neighbour is gone, so the attempt has failed or was canceled elsewhere.
@@ -29,8 +36,8 @@ pub(crate) enum Message<T> {
 #[error("the task was canceled")]
 pub(crate) struct Canceled;
 
-/// Chooses the subtask that takes a record.
-pub(crate) type Partitioner<T> = Box<dyn FnMut(&T) -> usize + Send>;
+/// Chooses the subtask that takes a record by its key, and tells the key group.
+pub(crate) type Partitioner<T> = Box<dyn FnMut(&T) -> (usize, u16) + Send>;
 
 /// The sending side of an edge of the job, for one subtask.
 pub(crate) struct NetworkOutput<T> {
@@ -40,15 +47,18 @@ pub(crate) struct NetworkOutput<T> {
 
 /// Where records go.
 pub(crate) enum Routing<T> {
-    /// To one subtask each.
-    One(Partitioner<T>),
+    /// To one subtask each, by key.
+    ByKey(Partitioner<T>),
+    /// To one subtask after the other, beginning with this one.
+    InTurn(usize),
     /// To all.
     All,
 }
 
 struct Target<T> {
     sender: Sender<Message<T>>,
-    batch: Vec<Record<T>>,
+    records: Vec<Record<T>>,
+    groups: Vec<u16>,
 }
 
 impl<T> Target<T> {
@@ -57,23 +67,27 @@ impl<T> Target<T> {
     }
 
     fn flush(&mut self) -> Flow {
-        if self.batch.is_empty() {
+        if self.records.is_empty() {
             return Ok(());
         }
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        self.send(Message::Records(batch))
+        let records = std::mem::replace(&mut self.records, Vec::with_capacity(BATCH));
+        let groups = match self.groups.is_empty() {
+            true => Vec::new(),
+            false => std::mem::replace(&mut self.groups, Vec::with_capacity(BATCH)),
+        };
+        self.send(Message::Records(Batch { records, groups }))
     }
 
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
-        self.batch.push(record);
-        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+        self.records.push(record);
+        if self.records.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 }
 
 impl<T> NetworkOutput<T> {
     pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
-        let target = |sender| Target { sender, batch: Vec::with_capacity(BATCH) };
+        let target = |sender| Target { sender, records: Vec::with_capacity(BATCH), groups: Vec::new() };
         NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
     }
 
@@ -90,8 +104,15 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
     #[inline]
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
         match &mut self.partitioner {
-            Routing::One(choose) => {
-                let target = choose(&value);
+            Routing::ByKey(choose) => {
+                let (target, group) = choose(&value);
+                let target = &mut self.targets[target];
+                target.groups.push(group);
+                target.push(Record { value, timestamp })
+            }
+            Routing::InTurn(next) => {
+                let target = *next;
+                *next = if target + 1 < self.targets.len() { target + 1 } else { 0 };
                 self.targets[target].push(Record { value, timestamp })
             }
             Routing::All => {

@@ -147,19 +147,11 @@ impl<T: Data> StreamType for Of<T> {
 
     fn network(&self, senders: Vec<Erased>, routing: ErasedRouting) -> Erased {
         let senders: Vec<Sender<Message<T>>> = senders.into_iter().map(recover).collect();
-        let count = senders.len();
         let routing = match routing {
-            ErasedRouting::Fixed => Routing::One(Box::new(|_: &T| 0)),
-            ErasedRouting::InTurn(first) => {
-                let mut next = first % count;
-                Routing::One(Box::new(move |_: &T| {
-                    let target = next;
-                    next = if next + 1 == count { 0 } else { next + 1 };
-                    target
-                }))
-            }
+            ErasedRouting::Fixed => Routing::InTurn(0),
+            ErasedRouting::InTurn(first) => Routing::InTurn(first % senders.len()),
             ErasedRouting::All => Routing::All,
-            ErasedRouting::By(partitioner) => Routing::One(recover::<Partitioner<T>>(partitioner)),
+            ErasedRouting::By(partitioner) => Routing::ByKey(recover::<Partitioner<T>>(partitioner)),
         };
         let output: Box<dyn Output<T>> = Box::new(NetworkOutput::new(senders, routing));
         Box::new(output)

@@ -2,54 +2,35 @@
 
 use super::exchange::Partitioner;
 use super::graph::{Erased, Partitioning};
+use super::key_selector::{KeySelector, partitioner};
 use super::operators::{
     Collector, Elements, Folded, KeyedProcess, KeyedProcessFunction, Reduce, Window, WindowAssigner, WindowOperator,
 };
 use super::record::Data;
 use super::stream::DataStream;
-use crate::state::key_group::{assign_to_key_group, operator_index_for_key_group};
 use crate::state::{KeyType, StateType};
+use std::marker::PhantomData;
 use std::ops::AddAssign;
-use std::sync::Arc;
 
 /// A stream whose records with the same key go to the same subtask.
-pub struct KeyedStream<K, T> {
+pub struct KeyedStream<K, T, S> {
     stream: DataStream<T>,
-    key: Arc<dyn KeySelector<K, T>>,
+    selector: S,
+    key: PhantomData<fn() -> K>,
 }
 
-/// Finds the key of a record; each user has a clone.
-pub(crate) trait KeySelector<K, T>: Send + Sync {
-    fn selector(&self) -> Selector<K, T>;
-}
-
-/// A function that finds the key of a record.
-pub(crate) type Selector<K, T> = Box<dyn Fn(&T) -> K + Send>;
-
-struct Cloned<F>(std::sync::Mutex<F>);
-
-impl<K, T, F: Fn(&T) -> K + Clone + Send + 'static> KeySelector<K, T> for Cloned<F> {
-    fn selector(&self) -> Selector<K, T> {
-        Box::new(self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone())
-    }
-}
-
-impl<K: KeyType, T: Data> KeyedStream<K, T> {
-    pub(crate) fn new(stream: DataStream<T>, key: impl Fn(&T) -> K + Clone + Send + 'static) -> Self {
-        KeyedStream { stream, key: Arc::new(Cloned(std::sync::Mutex::new(key))) }
+impl<K: KeyType, T: Data, S: KeySelector<K, T>> KeyedStream<K, T, S> {
+    pub(crate) fn new(stream: DataStream<T>, selector: S) -> Self {
+        KeyedStream { stream, selector, key: PhantomData }
     }
 
     fn partitioning(&self) -> Partitioning {
-        let key = self.key.clone();
+        let selector = self.selector.clone();
         Partitioning::Hash(Box::new(move |max_parallelism, parallelism| -> Erased {
             let groups = u16::try_from(max_parallelism).unwrap_or(u16::MAX);
             let subtasks = u16::try_from(parallelism).unwrap_or(u16::MAX);
-            let target = |group| usize::from(operator_index_for_key_group(groups, subtasks, group));
-            let targets: Vec<usize> = (0..groups).map(target).collect();
-            let key = key.selector();
-            let partitioner: Partitioner<T> =
-                Box::new(move |value: &T| targets[usize::from(assign_to_key_group(key(value).java_hash(), groups))]);
-            Box::new(partitioner)
+            let by_key: Partitioner<T> = partitioner(selector.clone(), groups, subtasks);
+            Box::new(by_key)
         }))
     }
 
@@ -69,9 +50,9 @@ impl<K: KeyType, T: Data> KeyedStream<K, T> {
     where
         T: StateType,
     {
-        let key = self.key.clone();
+        let selector = self.selector.clone();
         self.stream.operator_behind("Keyed Reduce", self.partitioning(), move |context, output| {
-            Box::new(Reduce::new(context, key.selector(), function.clone(), output))
+            Box::new(Reduce::new(context, selector.clone(), function.clone(), output))
         })
     }
 
@@ -80,25 +61,25 @@ impl<K: KeyType, T: Data> KeyedStream<K, T> {
     where
         P: KeyedProcessFunction<Key = K, In = T>,
     {
-        let key = self.key.clone();
+        let selector = self.selector.clone();
         self.stream.operator_behind("KeyedProcess", self.partitioning(), move |context, output| {
-            Box::new(KeyedProcess::new(context, key.selector(), function.clone(), output))
+            Box::new(KeyedProcess::new(context, selector.clone(), function.clone(), output))
         })
     }
 
     /// Divides the records of each key into windows.
-    pub fn window(&self, assigner: WindowAssigner) -> WindowedStream<'_, K, T> {
+    pub fn window(&self, assigner: WindowAssigner) -> WindowedStream<'_, K, T, S> {
         WindowedStream { keyed: self, assigner }
     }
 }
 
 /// The windows of each key.
-pub struct WindowedStream<'a, K, T> {
-    keyed: &'a KeyedStream<K, T>,
+pub struct WindowedStream<'a, K, T, S> {
+    keyed: &'a KeyedStream<K, T, S>,
     assigner: WindowAssigner,
 }
 
-impl<K: KeyType, T: Data + StateType> WindowedStream<'_, K, T> {
+impl<K: KeyType, T: Data + StateType, S: KeySelector<K, T>> WindowedStream<'_, K, T, S> {
     /// Sums up a number in the records of each window; see [`KeyedStream::sum`].
     pub fn sum<N: AddAssign + Copy>(self, field: impl Fn(&mut T) -> &mut N + Clone + Send + 'static) -> DataStream<T> {
         self.reduce(move |sum, mut value| *field(sum) += *field(&mut value))
@@ -115,10 +96,10 @@ impl<K: KeyType, T: Data + StateType> WindowedStream<'_, K, T> {
         function: impl FnMut(&mut T, T) + Clone + Send + 'static,
         then: impl FnMut(&K, &Window, T, &mut Collector<'_, U>) -> anyhow::Result<()> + Clone + Send + 'static,
     ) -> DataStream<U> {
-        let (key, assigner) = (self.keyed.key.clone(), self.assigner);
+        let (selector, assigner) = (self.keyed.selector.clone(), self.assigner);
         self.keyed.stream.operator_behind(&assigner.name(), self.keyed.partitioning(), move |context, output| {
             let contents = Folded(function.clone());
-            Box::new(WindowOperator::new(context, key.selector(), assigner, contents, then.clone(), output))
+            Box::new(WindowOperator::new(context, selector.clone(), assigner, contents, then.clone(), output))
         })
     }
 
@@ -127,9 +108,9 @@ impl<K: KeyType, T: Data + StateType> WindowedStream<'_, K, T> {
         self,
         then: impl FnMut(&K, &Window, Vec<T>, &mut Collector<'_, U>) -> anyhow::Result<()> + Clone + Send + 'static,
     ) -> DataStream<U> {
-        let (key, assigner) = (self.keyed.key.clone(), self.assigner);
+        let (selector, assigner) = (self.keyed.selector.clone(), self.assigner);
         self.keyed.stream.operator_behind(&assigner.name(), self.keyed.partitioning(), move |context, output| {
-            Box::new(WindowOperator::new(context, key.selector(), assigner, Elements, then.clone(), output))
+            Box::new(WindowOperator::new(context, selector.clone(), assigner, Elements, then.clone(), output))
         })
     }
 }

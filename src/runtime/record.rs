@@ -1,6 +1,7 @@
 //! What flows through a job: records, and the outputs that operators pass them to.
 
 use super::control::Control;
+use super::exchange::Batch;
 
 /// The timestamp of a record that has none.
 pub const NO_TIMESTAMP: i64 = i64::MIN;
@@ -30,6 +31,12 @@ pub(crate) type Flow = anyhow::Result<()>;
 pub(crate) trait Output<T>: Send {
     /// Takes one record.
     fn collect(&mut self, value: T, timestamp: i64) -> Flow;
+
+    /// Takes the records of a batch, in order. State that is asked for many times at once can be looked up with much
+    /// less waiting for memory.
+    fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
+        batch.records.into_iter().try_for_each(|record| self.collect(record.value, record.timestamp))
+    }
 
     /// Takes a watermark, a barrier, or whatever else a task tells its operators.
     fn control(&mut self, event: &mut Control<'_>) -> Flow;

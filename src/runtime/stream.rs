@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::graph::{Chaining, Edge, Erased, Maker, Node, NodeId, Of, OperatorContext, Partitioning, recover};
+use super::key_selector::{ComputedKey, KeyInRecord};
 use super::keyed_stream::KeyedStream;
 use super::operators::{FlatMap, ForEach, TimestampAssigner};
 use super::record::{Data, Output};
@@ -178,9 +179,22 @@ impl<T: Data> DataStream<T> {
         self
     }
 
-    /// Brings records with the same key to the same subtask, for state by key.
-    pub fn key_by<K: KeyType>(&self, key: impl Fn(&T) -> K + Clone + Send + 'static) -> KeyedStream<K, T> {
-        KeyedStream::new(self.clone(), key)
+    /// Brings records with the same key to the same subtask, for state by key. The key is computed for each record.
+    pub fn key_by<K, F>(&self, key: F) -> KeyedStream<K, T, ComputedKey<F>>
+    where
+        K: KeyType,
+        F: Fn(&T) -> K + Clone + Send + 'static,
+    {
+        KeyedStream::new(self.clone(), ComputedKey(key))
+    }
+
+    /// Like [`DataStream::key_by`], with a key that is a part of the record and need not be copied.
+    pub fn key_by_ref<K, F>(&self, key: F) -> KeyedStream<K, T, KeyInRecord<F>>
+    where
+        K: KeyType,
+        F: for<'a> Fn(&'a T) -> &'a K + Clone + Send + 'static,
+    {
+        KeyedStream::new(self.clone(), KeyInRecord(key))
     }
 
     /// Gives records the event time that `timestamp` finds in them, in milliseconds since the epoch, and emits

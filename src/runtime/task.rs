@@ -305,11 +305,7 @@ impl Gate {
         message: Message<T>,
     ) -> Flow {
         match message {
-            Message::Records(records) => {
-                for record in records {
-                    output.collect(record.value, record.timestamp)?;
-                }
-            }
+            Message::Records(batch) => output.collect_batch(batch)?,
             Message::Watermark(watermark) => {
                 self.watermarks[channel] = watermark;
                 let lowest = self.watermarks.iter().copied().min().unwrap_or(i64::MIN);

@@ -92,7 +92,7 @@ pub fn word_count(
         .uid("check")
         .map(|word| (word, 1_i64))
         .uid("pair")
-        .key_by(|(word, _)| word.clone())
+        .key_by_ref(|(word, _)| word)
         .sum(|(_, count)| count)
         .uid("sum")
         .for_each(sink)

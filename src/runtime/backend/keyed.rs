@@ -87,13 +87,20 @@ impl<K: KeyType> KeyedBackend<K> {
     #[inline]
     pub fn key_group(&self, key: &K) -> anyhow::Result<u16> {
         let group = assign_to_key_group(key.java_hash(), self.groups.max_parallelism);
+        self.check_group(group)?;
+        Ok(group)
+    }
+
+    /// Fails unless a key group is one of this subtask.
+    #[inline]
+    pub fn check_group(&self, group: u16) -> anyhow::Result<()> {
         if !self.groups.contains(group) {
             anyhow::bail!(
                 "Key group {group} is not in {}: the key of a record has changed since it was sent here",
                 self.range
             );
         }
-        Ok(group)
+        Ok(())
     }
 
     fn add(&mut self, table: impl StateTable<K>) -> anyhow::Result<usize> {

@@ -34,6 +34,21 @@ impl KeyGroups {
     }
 }
 
+/// A key of a batch: its group and hash, and where its entry probably is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lookup {
+    hash: u32,
+    entry: u32,
+    group: u16,
+}
+
+/// The entry of a key: in which of the groups, and which one there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    group: usize,
+    entry: usize,
+}
+
 /// How the entries of a state are written and read.
 pub(crate) trait EntryCodec<K, N, V>: Send {
     /// Appends one entry in the heap layout.
@@ -231,6 +246,57 @@ where
             None => self.push(at, hash, key.clone(), namespace.clone(), first()),
         };
         Ok(&mut self.groups[at].entries[index].value)
+    }
+
+    /// A key that is to be looked up with others.
+    #[inline]
+    pub fn lookup(&self, group: u16, key: &K, namespace: &N) -> Lookup {
+        Lookup { hash: self.hash(key, namespace), entry: u32::MAX, group }
+    }
+
+    /// Brings the entries of a batch near, each step for all of them, so that the processor waits for many at once and
+    /// not for one after the other.
+    pub fn look_ahead(&self, batch: &mut [Lookup]) {
+        for lookup in batch.iter_mut() {
+            // The first entry with the same seven bits of hash nearly always is the one; if not, that is seen later.
+            let group = &self.groups[self.group_index(lookup.group)];
+            lookup.entry = group.index.find(spread(lookup.hash), |_| true).copied().unwrap_or(u32::MAX);
+        }
+        for lookup in batch.iter_mut() {
+            let group = &self.groups[self.group_index(lookup.group)];
+            let same = group.entries.get(lookup.entry as usize).is_some_and(|entry| entry.hash == lookup.hash);
+            if !same {
+                lookup.entry = u32::MAX;
+            }
+        }
+    }
+
+    /// The entry of a key that was looked up with others. Since then nothing may have been removed.
+    #[inline]
+    pub fn find(&self, lookup: Lookup, key: &K, namespace: &N) -> Option<Found> {
+        let group = self.group_index(lookup.group);
+        let is_it = |entry: &Entry<K, N, V>| entry.key == *key && entry.namespace == *namespace;
+        let entry = match self.groups[group].entries.get(lookup.entry as usize) {
+            Some(entry) if is_it(entry) => lookup.entry as usize,
+            _ => self.groups[group].find(lookup.hash, key, namespace)?,
+        };
+        Some(Found { group, entry })
+    }
+
+    /// Changes the value of an entry that was just found, and shows it.
+    #[inline]
+    pub fn change(&mut self, found: Found, change: impl FnOnce(&mut V)) -> Result<&V, EncodeError> {
+        self.about_to_change(found.group, found.entry)?;
+        let value = &mut self.groups[found.group].entries[found.entry].value;
+        change(value);
+        Ok(value)
+    }
+
+    /// Adds an entry that was just not found, and shows its value.
+    pub fn add(&mut self, lookup: Lookup, key: K, namespace: N, value: V) -> &V {
+        let at = self.group_index(lookup.group);
+        let index = self.push(at, lookup.hash, key, namespace, value);
+        &self.groups[at].entries[index].value
     }
 
     /// Folds a value into that of a key, whose first one it may be, and shows what the key's value is now.

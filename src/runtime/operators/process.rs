@@ -4,9 +4,10 @@ use super::context::{BothTimers, KeyedContext, StateRegistry, TimeDomain};
 use crate::runtime::backend::KeyedBackend;
 use crate::runtime::control::Control;
 use crate::runtime::graph::OperatorContext;
-use crate::runtime::keyed_stream::Selector;
+use crate::runtime::key_selector::KeySelector;
 use crate::runtime::record::{Data, Flow, Output};
 use crate::state::KeyType;
+use std::borrow::Borrow;
 
 /// A function with state and timers by key. Each subtask has a clone of its own.
 pub trait KeyedProcessFunction: Clone + Send + 'static {
@@ -40,8 +41,8 @@ pub trait KeyedProcessFunction: Clone + Send + 'static {
 }
 
 /// Runs a [`KeyedProcessFunction`].
-pub(crate) struct KeyedProcess<P: KeyedProcessFunction> {
-    key: Selector<P::Key, P::In>,
+pub(crate) struct KeyedProcess<P: KeyedProcessFunction, S> {
+    key: S,
     function: P,
     backend: KeyedBackend<P::Key>,
     timers: Option<BothTimers>,
@@ -49,13 +50,8 @@ pub(crate) struct KeyedProcess<P: KeyedProcessFunction> {
     output: Box<dyn Output<P::Out>>,
 }
 
-impl<P: KeyedProcessFunction> KeyedProcess<P> {
-    pub fn new(
-        context: OperatorContext,
-        key: Selector<P::Key, P::In>,
-        function: P,
-        output: Box<dyn Output<P::Out>>,
-    ) -> Self {
+impl<P: KeyedProcessFunction, S: KeySelector<P::Key, P::In>> KeyedProcess<P, S> {
+    pub fn new(context: OperatorContext, key: S, function: P, output: Box<dyn Output<P::Out>>) -> Self {
         KeyedProcess { key, function, backend: KeyedBackend::new(context), timers: None, watermark: i64::MIN, output }
     }
 
@@ -78,10 +74,10 @@ impl<P: KeyedProcessFunction> KeyedProcess<P> {
     }
 }
 
-impl<P: KeyedProcessFunction> Output<P::In> for KeyedProcess<P> {
+impl<P: KeyedProcessFunction, S: KeySelector<P::Key, P::In>> Output<P::In> for KeyedProcess<P, S> {
     fn collect(&mut self, value: P::In, timestamp: i64) -> Flow {
         let Some(timers) = self.timers else { return Ok(()) };
-        let key = (self.key)(&value);
+        let key: P::Key = self.key.key(&value).borrow().clone();
         let group = self.backend.key_group(&key)?;
         let mut context = KeyedContext {
             backend: &mut self.backend,

@@ -1,44 +1,73 @@
 //! The running reduction of each key (`StreamGroupedReduceOperator`).
 
-use crate::runtime::backend::{KeyedBackend, TableId};
+use crate::runtime::backend::{KeyedBackend, Lookup, TableId};
 use crate::runtime::control::Control;
+use crate::runtime::exchange::Batch;
 use crate::runtime::graph::OperatorContext;
-use crate::runtime::keyed_stream::Selector;
-use crate::runtime::record::{Data, Flow, Output};
+use crate::runtime::key_selector::KeySelector;
+use crate::runtime::record::{Data, Flow, Output, Record};
 use crate::state::{KeyType, KeyedStateType, StateType};
+use std::borrow::Borrow;
 
 /// The name of Flink's own state of such an operator (`StreamGroupedReduceOperator.STATE_NAME`).
 const STATE: &str = "_op_state";
 
 /// Folds the records of each key.
-pub(crate) struct Reduce<K, T, F> {
-    key: Selector<K, T>,
+pub(crate) struct Reduce<K, T, F, S> {
+    selector: S,
     function: F,
     backend: KeyedBackend<K>,
     state: Option<TableId<(), T>>,
     output: Box<dyn Output<T>>,
+    lookups: Vec<Lookup>,
 }
 
-impl<K: KeyType, T: Data + StateType, F> Reduce<K, T, F> {
-    pub fn new(context: OperatorContext, key: Selector<K, T>, function: F, output: Box<dyn Output<T>>) -> Self {
-        Reduce { key, function, backend: KeyedBackend::new(context), state: None, output }
+impl<K: KeyType, T: Data + StateType, F, S> Reduce<K, T, F, S> {
+    pub fn new(context: OperatorContext, selector: S, function: F, output: Box<dyn Output<T>>) -> Self {
+        let (backend, lookups) = (KeyedBackend::new(context), Vec::new());
+        Reduce { selector, function, backend, state: None, output, lookups }
     }
 }
 
-impl<K, T, F> Output<T> for Reduce<K, T, F>
+impl<K, T, F, S> Output<T> for Reduce<K, T, F, S>
 where
     K: KeyType,
     T: Data + StateType,
     F: FnMut(&mut T, T) + Send,
+    S: KeySelector<K, T>,
 {
-    #[inline]
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
+        self.collect_batch(Batch { records: vec![Record { value, timestamp }], groups: Vec::new() })
+    }
+
+    fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
         let Some(state) = self.state else { return Ok(()) };
-        let key = (self.key)(&value);
-        let group = self.backend.key_group(&key)?;
+        let Batch { records, mut groups } = batch;
+        if groups.len() != records.len() {
+            let group = |record: &Record<T>| self.backend.key_group(self.selector.key(&record.value).borrow());
+            groups = records.iter().map(group).collect::<anyhow::Result<_>>()?;
+        }
+        for group in &groups {
+            self.backend.check_group(*group)?;
+        }
         let table = self.backend.table(state);
-        let result = table.fold(group, &key, &(), value, &mut self.function)?.clone();
-        self.output.collect(result, timestamp)
+        self.lookups.clear();
+        let lookup =
+            |(record, group): (&Record<T>, &u16)| table.lookup(*group, self.selector.key(&record.value).borrow(), &());
+        self.lookups.extend(records.iter().zip(&groups).map(lookup));
+        table.look_ahead(&mut self.lookups);
+        for (Record { value, timestamp }, lookup) in records.into_iter().zip(&self.lookups) {
+            let found = table.find(*lookup, self.selector.key(&value).borrow(), &());
+            let result = match found {
+                Some(found) => table.change(found, |state| (self.function)(state, value))?,
+                None => {
+                    let key = self.selector.key(&value).borrow().clone();
+                    table.add(*lookup, key, (), value)
+                }
+            };
+            self.output.collect(result.clone(), timestamp)?;
+        }
+        Ok(())
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

@@ -4,10 +4,11 @@ use super::Collector;
 use crate::runtime::backend::{KeyedBackend, TableId, Timer, TimersId};
 use crate::runtime::control::Control;
 use crate::runtime::graph::OperatorContext;
-use crate::runtime::keyed_stream::Selector;
+use crate::runtime::key_selector::KeySelector;
 use crate::runtime::record::{Data, Flow, NO_TIMESTAMP, Output};
 use crate::runtime::task::wall_clock;
 use crate::state::{KeyType, KeyedStateType, StateType, TimeWindow};
+use std::borrow::Borrow;
 use std::time::Duration;
 
 /// A span of time: `start` is its first millisecond, `end` the first behind it.
@@ -119,8 +120,8 @@ impl<T: Data + StateType> WindowContents<T> for Elements {
 }
 
 /// Collects records in windows.
-pub(crate) struct WindowOperator<K, T, U, C: WindowContents<T>, F> {
-    key: Selector<K, T>,
+pub(crate) struct WindowOperator<K, T, U, C: WindowContents<T>, F, S> {
+    key: S,
     assigner: WindowAssigner,
     contents: C,
     then: F,
@@ -144,8 +145,9 @@ impl<V> Clone for States<V> {
 
 impl<V> Copy for States<V> {}
 
-impl<K, T, U, C, F> WindowOperator<K, T, U, C, F>
+impl<K, T, U, C, F, S> WindowOperator<K, T, U, C, F, S>
 where
+    S: KeySelector<K, T>,
     K: KeyType,
     T: Data,
     U: Data,
@@ -154,7 +156,7 @@ where
 {
     pub fn new(
         context: OperatorContext,
-        key: Selector<K, T>,
+        key: S,
         assigner: WindowAssigner,
         contents: C,
         then: F,
@@ -186,8 +188,9 @@ where
     }
 }
 
-impl<K, T, U, C, F> Output<T> for WindowOperator<K, T, U, C, F>
+impl<K, T, U, C, F, S> Output<T> for WindowOperator<K, T, U, C, F, S>
 where
+    S: KeySelector<K, T>,
     K: KeyType,
     T: Data,
     U: Data,
@@ -203,7 +206,7 @@ where
             "Record has Long.MIN_VALUE timestamp (= no timestamp marker): windows of event time need \
              assign_timestamps(…) before them, or a source that gives timestamps"
         );
-        let key = (self.key)(&value);
+        let key: K = self.key.key(&value).borrow().clone();
         let group = self.backend.key_group(&key)?;
         let timers = if event_time { states.event } else { states.processing };
         for window in self.assigner.assign(timestamp) {
