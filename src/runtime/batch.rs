@@ -34,8 +34,9 @@ impl<T> Batch<T> {
         }
     }
 
-    /// Adds a record.
-    #[inline]
+    /// Adds a record. Always in line, so that a value is made where it is to be: a value that is made elsewhere by small
+    /// stores and then moved by large loads makes the processor wait.
+    #[inline(always)]
     pub fn push(&mut self, value: T, timestamp: i64) {
         if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
             self.push_timestamp(timestamp);
@@ -43,6 +44,7 @@ impl<T> Batch<T> {
         self.values.push(value);
     }
 
+    #[inline(never)]
     fn push_timestamp(&mut self, timestamp: i64) {
         self.timestamps.resize(self.values.len(), NO_TIMESTAMP);
         self.timestamps.push(timestamp);

@@ -11,11 +11,11 @@ use super::snapshot::SnapshotOrder;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 
-/// Records in a batch. Large enough that a channel costs little, small enough to stay in a core's cache.
-pub(crate) const BATCH: usize = 512;
+/// Records in a batch. Large enough that a channel costs little, small enough to stay in a core's second cache.
+pub(crate) const BATCH: usize = 1024;
 
 /// Batches that a channel holds before its sender waits.
-pub(crate) const CHANNEL: usize = 8;
+pub(crate) const CHANNEL: usize = 32;
 
 /// What travels in a channel.
 pub(crate) enum Message<T> {

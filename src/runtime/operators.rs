@@ -27,7 +27,7 @@ impl<U> Collector<'_, U> {
     ///
     /// # Errors
     /// To be passed on. There is none now.
-    #[inline]
+    #[inline(always)]
     pub fn collect(&mut self, value: U) -> anyhow::Result<()> {
         self.batch.push(value, self.timestamp);
         Ok(())
@@ -43,7 +43,7 @@ pub(crate) struct FlatMap<F, U> {
 }
 
 /// So many records are passed on at once, more or less.
-const PASS_ON: usize = 512;
+const PASS_ON: usize = 128;
 
 impl<F, U> FlatMap<F, U> {
     pub fn new(function: F, canceled: Cancellation, output: Box<dyn Output<U>>) -> Self {

@@ -89,7 +89,7 @@ pub struct Emitter<'a, T> {
 }
 
 /// So many records are passed on at once.
-const PASS_ON: usize = 512;
+const PASS_ON: usize = 128;
 
 impl<'a, T> Emitter<'a, T> {
     pub(crate) fn new(batch: &'a mut Batch<T>, output: &'a mut dyn Output<T>) -> Self {

@@ -27,7 +27,7 @@ pub struct Words {
 
 /// Measures in turn, after a round that does not count.
 pub fn run(options: &Options) -> Words {
-    let vocabulary: Arc<[String]> = (0..options.vocabulary).map(|word| format!("word{word}")).collect();
+    let vocabulary = Arc::new(Vocabulary::new(options.vocabulary as usize));
     let (mut measured, words) = (Words::default(), options.words as i64);
     for round in 0..=options.rounds {
         let without = job(words, &vocabulary, None, &options.dir);
@@ -47,14 +47,14 @@ fn completed() -> usize {
 }
 
 /// Runs the job once, and gives words per second.
-fn job(words: i64, vocabulary: &Arc<[String]>, interval: Option<Duration>, directory: &Path) -> f64 {
+fn job(words: i64, vocabulary: &Arc<Vocabulary>, interval: Option<Duration>, directory: &Path) -> f64 {
     let environment = Environment::new();
     environment.parallelism(PARALLELISM).checkpoints(|checkpoints| {
         checkpoints.interval = interval;
         checkpoints.directory = Some(Location::parse(&directory.display().to_string()).expect("a path"));
     });
     let split = Split { id: String::new(), position: 0, end: 0 };
-    let lines = environment.source("Lines", Lines { vocabulary: vocabulary.clone(), words, split, random: 0 });
+    let lines = environment.source("Lines", Lines { vocabulary: vocabulary.clone(), words, split, next: 0 });
     let total = Arc::new(AtomicU64::new(0));
     let mut tally = Tally { count: 0, total: total.clone() };
     word_count(&lines, move |pair| tally.count(pair));
@@ -65,22 +65,51 @@ fn job(words: i64, vocabulary: &Arc<[String]>, interval: Option<Duration>, direc
     words as f64 / time.as_secs_f64()
 }
 
-/// Lines of words that a generator of random numbers takes from a vocabulary.
+/// The words, one behind the other.
+struct Vocabulary {
+    text: String,
+    ends: Vec<u32>,
+}
+
+/// Word number `i` of the input is word `i * STEP` of the vocabulary, as in `tests/flink/harness/Sequence.java`.
+const STEP: usize = 7919;
+
+impl Vocabulary {
+    fn new(words: usize) -> Self {
+        let mut vocabulary = Vocabulary { text: String::new(), ends: vec![0] };
+        for word in 0..words {
+            vocabulary.text.push_str(&format!("word{word}"));
+            vocabulary.ends.push(vocabulary.text.len() as u32);
+        }
+        vocabulary
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    fn word(&self, number: usize) -> &str {
+        &self.text[self.ends[number] as usize..self.ends[number + 1] as usize]
+    }
+}
+
+/// Lines of words of a vocabulary: each subtask the words of its part of the input.
 #[derive(Clone)]
 struct Lines {
-    vocabulary: Arc<[String]>,
+    vocabulary: Arc<Vocabulary>,
     words: i64,
     split: Split,
-    random: u64,
+    next: usize,
 }
 
 impl Source for Lines {
     type Item = String;
 
     fn open(&mut self, context: &SourceContext) -> anyhow::Result<()> {
-        self.random = 88_172_645_463_325_252 + context.subtask as u64 * 7919;
-        let fresh = Split { id: "words".to_owned(), position: 0, end: self.words / context.parallelism as i64 };
-        self.split = context.restored.as_ref().and_then(|splits| splits.first().cloned()).unwrap_or(fresh);
+        let share = self.words / context.parallelism as i64;
+        let position = share * context.subtask as i64;
+        self.split = Split { id: "words".to_owned(), position, end: position + share };
+        self.next = (position as u128 * STEP as u128 % self.vocabulary.len() as u128) as usize;
         Ok(())
     }
 
@@ -94,11 +123,8 @@ impl Source for Lines {
                 if word > 0 {
                     line.push(' ');
                 }
-                let x = &mut self.random;
-                *x ^= *x << 13;
-                *x ^= *x >> 7;
-                *x ^= *x << 17;
-                line.push_str(&self.vocabulary[((*x >> 1) % self.vocabulary.len() as u64) as usize]);
+                line.push_str(self.vocabulary.word(self.next));
+                self.next = (self.next + STEP) % self.vocabulary.len();
             }
             self.split.position += LINE;
             out.collect(line)?;

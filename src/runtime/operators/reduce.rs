@@ -12,6 +12,10 @@ use std::borrow::Borrow;
 /// The name of Flink's own state of such an operator (`StreamGroupedReduceOperator.STATE_NAME`).
 const STATE: &str = "_op_state";
 
+/// So many entries are brought near at once: enough to wait for many together, and few enough to find them in the core's
+/// first cache when their turn comes.
+const AT_ONCE: usize = 128;
+
 /// Folds the records of each key.
 pub(crate) struct Reduce<K, T, F, S> {
     selector: S,
@@ -57,8 +61,12 @@ where
         self.lookups.clear();
         let lookup = |(value, group): (&T, &u16)| table.lookup(*group, self.selector.key(value).borrow(), &());
         self.lookups.extend(values.iter().zip(groups.iter()).map(lookup));
-        table.look_ahead(&mut self.lookups);
-        for (value, lookup) in values.drain(..).zip(&self.lookups) {
+        for (at, value) in values.drain(..).enumerate() {
+            if at % AT_ONCE == 0 {
+                let end = self.lookups.len().min(at + AT_ONCE);
+                table.look_ahead(&mut self.lookups[at..end]);
+            }
+            let lookup = &self.lookups[at];
             let found = table.find(*lookup, self.selector.key(&value).borrow(), &());
             let result = match found {
                 Some(found) => table.change(found, |state| (self.function)(state, value))?,

@@ -40,13 +40,13 @@ pub(super) struct HashOfTail(u32);
 
 impl HashOfTail {
     /// The hash of at most eight characters, the first in the lowest byte, zeros behind the last.
-    #[inline]
+    #[inline(always)]
     pub fn of(characters: u64, count: usize) -> Self {
         HashOfTail(0).then(characters, count)
     }
 
     /// Goes on with at most eight more characters.
-    #[inline]
+    #[inline(always)]
     pub fn then(self, characters: u64, count: usize) -> Self {
         // Zeros before the first character change nothing, those behind the last would.
         let unused = 64_usize.wrapping_sub(count.wrapping_mul(8));
@@ -78,7 +78,7 @@ const P4: u32 = 31_u32.pow(4);
 
 /// The hash of eight ASCII characters, the first in the lowest byte: pairs of neighbours are put together three times.
 /// Zero bytes before the first character change nothing.
-#[inline]
+#[inline(always)]
 fn of_eight(bytes: u64) -> u32 {
     const BYTES: u64 = 0x00ff_00ff_00ff_00ff;
     const PAIRS: u64 = 0x0000_ffff_0000_ffff;

@@ -27,7 +27,7 @@ const SHORT: usize = 15;
 
 impl Str {
     /// A string with this text.
-    #[inline]
+    #[inline(always)]
     pub fn new(text: &str) -> Self {
         match short(text.as_bytes()) {
             Some(short) => Str { short, long: None },
@@ -60,7 +60,7 @@ impl Str {
 }
 
 /// The bytes of a string that is short enough, put together from reads that may overlap.
-#[inline]
+#[inline(always)]
 fn short(bytes: &[u8]) -> Option<[u8; 16]> {
     let length = bytes.len();
     if length > SHORT {
@@ -209,7 +209,7 @@ impl StateType for Str {
 }
 
 impl KeyType for Str {
-    #[inline]
+    #[inline(always)]
     fn java_hash(&self) -> i32 {
         let (first, second) = self.numbers();
         if self.long.is_some() || (first | second) & 0x8080_8080_8080_8080 != 0 {
