@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one link, and nothing is forgotten (`tidy` checks the list below).
 
 mod suite {
+    mod jobs;
     mod support;
 
     mod catalog;
@@ -9,8 +10,26 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod runtime_api;
+    mod runtime_faults;
+    mod runtime_kill;
+    mod runtime_knobs;
+    mod runtime_rescale;
+    mod runtime_restarts;
+    mod runtime_savepoints;
     mod serializers;
     mod state;
+    mod story;
     mod streams;
     mod tidy;
+
+    mod interop {
+        mod content;
+        mod corpus;
+        mod jobs;
+        mod ours;
+        mod refusals;
+        mod releases;
+        mod theirs;
+    }
 }

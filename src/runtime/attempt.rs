@@ -1,6 +1,7 @@
 //! One execution of a job: its tasks with the channels between them, in threads.
 
 use super::backend::StateWriter;
+use super::control::Cancellation;
 use super::coordinator::{CheckpointMode, TaskId};
 use super::event::{Departure, TaskCommand, TaskEvent};
 use super::exchange::Canceled;
@@ -48,7 +49,7 @@ impl Attempt {
     pub fn start(setting: &Setting<'_>) -> anyhow::Result<Self> {
         let (reports, events) = crossbeam_channel::unbounded();
         let canceled = Arc::new(AtomicBool::new(false));
-        let mut builder = Builder::new(setting);
+        let mut builder = Builder::new(setting, Cancellation(canceled.clone()));
         let mut attempt = Attempt {
             events,
             commands: BTreeMap::new(),
@@ -153,12 +154,14 @@ struct Builder<'a> {
     /// The receiving ends of each subtask.
     receivers: BTreeMap<(NodeId, usize), Vec<Erased>>,
     attempt: Arc<str>,
+    canceled: Cancellation,
 }
 
 impl<'a> Builder<'a> {
-    fn new(setting: &'a Setting<'a>) -> Self {
+    fn new(setting: &'a Setting<'a>, canceled: Cancellation) -> Self {
         let attempt = crate::storage::random_uuid().into();
-        let mut builder = Builder { setting, senders: BTreeMap::new(), receivers: BTreeMap::new(), attempt };
+        let (senders, receivers) = (BTreeMap::new(), BTreeMap::new());
+        let mut builder = Builder { setting, senders, receivers, attempt, canceled };
         for task in &setting.plan.tasks {
             for node in &task.nodes {
                 builder.connect(task, *node);
@@ -198,6 +201,7 @@ impl<'a> Builder<'a> {
             restored: self.setting.restored.and_then(|restored| restored.operators.get(&operator.id).cloned()),
             writer: writer.clone(),
             attempt: self.attempt.clone(),
+            canceled: self.canceled.clone(),
         }
     }
 

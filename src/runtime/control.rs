@@ -1,7 +1,23 @@
 //! What a task tells its operators besides records.
 
+use super::exchange::Canceled;
+use super::record::Flow;
 use super::snapshot::{Slice, TaskSnapshot};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Tells operators between two records that nobody wants their output any more: a slow function is not to be given the
+/// rest of a batch.
+#[derive(Clone)]
+pub(crate) struct Cancellation(pub Arc<AtomicBool>);
+
+impl Cancellation {
+    /// An error where the task is canceled.
+    #[inline]
+    pub fn check(&self) -> Flow {
+        if self.0.load(Ordering::Relaxed) { Err(Canceled.into()) } else { Ok(()) }
+    }
+}
 
 /// An event that passes through a chain of operators from its head to its tail.
 pub(crate) enum Control<'a> {

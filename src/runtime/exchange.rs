@@ -5,7 +5,7 @@
 //! all there is to backpressure.
 
 use super::control::Control;
-use super::record::{Data, Flow, Output, Record};
+use super::record::{Data, Flow, NO_TIMESTAMP, Output};
 use super::snapshot::SnapshotOrder;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -24,11 +24,29 @@ pub(crate) enum Message<T> {
     EndOfInput,
 }
 
-/// Records in their order.
+/// Records in their order, by column: what most records do not have takes no room.
 pub(crate) struct Batch<T> {
-    pub records: Vec<Record<T>>,
-    /// The key group of each record, where they are sent by key; otherwise empty.
+    /// The values.
+    pub values: Vec<T>,
+    /// The timestamp of each record, or nothing where no record has one.
+    pub timestamps: Vec<i64>,
+    /// The key group of each record, where they are sent by key; otherwise nothing.
     pub groups: Vec<u16>,
+}
+
+impl<T> Batch<T> {
+    fn new() -> Self {
+        Batch { values: Vec::with_capacity(BATCH), timestamps: Vec::new(), groups: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, value: T, timestamp: i64) {
+        if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
+            self.timestamps.resize(self.values.len(), NO_TIMESTAMP);
+            self.timestamps.push(timestamp);
+        }
+        self.values.push(value);
+    }
 }
 
 /// A task's neighbour is gone, so the attempt has failed or was canceled elsewhere.
@@ -57,8 +75,7 @@ pub(crate) enum Routing<T> {
 
 struct Target<T> {
     sender: Sender<Message<T>>,
-    records: Vec<Record<T>>,
-    groups: Vec<u16>,
+    batch: Batch<T>,
 }
 
 impl<T> Target<T> {
@@ -67,27 +84,26 @@ impl<T> Target<T> {
     }
 
     fn flush(&mut self) -> Flow {
-        if self.records.is_empty() {
+        if self.batch.values.is_empty() {
             return Ok(());
         }
-        let records = std::mem::replace(&mut self.records, Vec::with_capacity(BATCH));
-        let groups = match self.groups.is_empty() {
-            true => Vec::new(),
-            false => std::mem::replace(&mut self.groups, Vec::with_capacity(BATCH)),
-        };
-        self.send(Message::Records(Batch { records, groups }))
+        let mut next = Batch::new();
+        next.timestamps.reserve(self.batch.timestamps.len());
+        next.groups.reserve(self.batch.groups.len());
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.send(Message::Records(batch))
     }
 
     #[inline]
-    fn push(&mut self, record: Record<T>) -> Flow {
-        self.records.push(record);
-        if self.records.len() >= BATCH { self.flush() } else { Ok(()) }
+    fn push(&mut self, value: T, timestamp: i64) -> Flow {
+        self.batch.push(value, timestamp);
+        if self.batch.values.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 }
 
 impl<T> NetworkOutput<T> {
     pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
-        let target = |sender| Target { sender, records: Vec::with_capacity(BATCH), groups: Vec::new() };
+        let target = |sender| Target { sender, batch: Batch::new() };
         NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
     }
 
@@ -107,17 +123,15 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
             Routing::ByKey(choose) => {
                 let (target, group) = choose(&value);
                 let target = &mut self.targets[target];
-                target.groups.push(group);
-                target.push(Record { value, timestamp })
+                target.batch.groups.push(group);
+                target.push(value, timestamp)
             }
             Routing::InTurn(next) => {
                 let target = *next;
                 *next = if target + 1 < self.targets.len() { target + 1 } else { 0 };
-                self.targets[target].push(Record { value, timestamp })
+                self.targets[target].push(value, timestamp)
             }
-            Routing::All => {
-                self.targets.iter_mut().try_for_each(|t| t.push(Record { value: value.clone(), timestamp }))
-            }
+            Routing::All => self.targets.iter_mut().try_for_each(|t| t.push(value.clone(), timestamp)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! known, and what they build is passed between them as [`Erased`].
 
 use super::backend::StateWriter;
+use super::control::Cancellation;
 use super::exchange::{CHANNEL, Message, NetworkOutput, Partitioner, Receivers, Routing};
 use super::record::{Data, FanOut, Nowhere, Output};
 use super::restore::RestoredOperator;
@@ -48,6 +49,8 @@ pub(crate) struct OperatorContext {
     pub writer: StateWriter,
     /// The attempt's number, from 0, and an id that no other attempt of any run has.
     pub attempt: Arc<str>,
+    /// Whether the attempt is being given up.
+    pub canceled: Cancellation,
 }
 
 /// How an edge spreads records over the subtasks behind it.
@@ -186,7 +189,12 @@ impl Graph {
         for (index, node) in self.nodes.iter().enumerate() {
             for edge in node.inputs.iter().filter(|edge| edge.from == from) {
                 match node.maker {
-                    Maker::Union => found.extend(self.consumers(NodeId(index))),
+                    Maker::Union => {
+                        found.extend(self.consumers(NodeId(index)).into_iter().map(|(consumer, behind)| {
+                            let forward = matches!(behind, Partitioning::Forward);
+                            (consumer, if forward { &edge.partitioning } else { behind })
+                        }))
+                    }
                     _ => found.push((NodeId(index), &edge.partitioning)),
                 }
             }

@@ -12,7 +12,7 @@ pub(crate) use reduce::Reduce;
 pub(crate) use window::{Elements, Folded, WindowOperator};
 pub use window::{Window, WindowAssigner};
 
-use super::control::Control;
+use super::control::{Cancellation, Control};
 use super::record::{Data, Flow, MAX_WATERMARK, Output};
 
 /// Takes what a function emits.
@@ -35,6 +35,7 @@ impl<U> Collector<'_, U> {
 /// `map`, `filter` and `flat_map`.
 pub(crate) struct FlatMap<F, U> {
     pub function: F,
+    pub canceled: Cancellation,
     pub output: Box<dyn Output<U>>,
 }
 
@@ -46,6 +47,7 @@ where
 {
     #[inline]
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
+        self.canceled.check()?;
         (self.function)(value, &mut Collector { output: self.output.as_mut(), timestamp })
     }
 
@@ -57,11 +59,13 @@ where
 /// The end of a stream in a function.
 pub(crate) struct ForEach<F> {
     pub function: F,
+    pub canceled: Cancellation,
 }
 
 impl<T: Data, F: FnMut(T) -> anyhow::Result<()> + Send> Output<T> for ForEach<F> {
     #[inline]
     fn collect(&mut self, value: T, _: i64) -> Flow {
+        self.canceled.check()?;
         (self.function)(value)
     }
 

@@ -14,13 +14,6 @@ pub trait Data: Clone + Send + 'static {}
 
 impl<T: Clone + Send + 'static> Data for T {}
 
-/// A value and its event time in milliseconds since the epoch, or [`NO_TIMESTAMP`].
-#[derive(Debug, Clone)]
-pub(crate) struct Record<T> {
-    pub value: T,
-    pub timestamp: i64,
-}
-
 /// Whether to go on; an error fails the task, and with it the attempt.
 pub(crate) type Flow = anyhow::Result<()>;
 
@@ -35,7 +28,9 @@ pub(crate) trait Output<T>: Send {
     /// Takes the records of a batch, in order. State that is asked for many times at once can be looked up with much
     /// less waiting for memory.
     fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
-        batch.records.into_iter().try_for_each(|record| self.collect(record.value, record.timestamp))
+        let Batch { values, timestamps, .. } = batch;
+        let timestamps = timestamps.into_iter().chain(std::iter::repeat(NO_TIMESTAMP));
+        values.into_iter().zip(timestamps).try_for_each(|(value, timestamp)| self.collect(value, timestamp))
     }
 
     /// Takes a watermark, a barrier, or whatever else a task tells its operators.

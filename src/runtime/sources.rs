@@ -11,6 +11,7 @@ pub use sequence::SequenceSource;
 pub use socket::SocketSource;
 
 use super::backend::OperatorStateBackend;
+use super::control::Control;
 use super::graph::OperatorContext;
 use super::record::{Data, Flow, NO_TIMESTAMP, Output};
 use super::snapshot::TaskSnapshot;
@@ -102,6 +103,15 @@ impl<T> Emitter<'_, T> {
     #[inline]
     pub fn collect_with_timestamp(&mut self, value: T, timestamp: i64) -> anyhow::Result<()> {
         self.output.collect(value, timestamp)
+    }
+
+    /// Says that no record with this timestamp or an earlier one is to come, in milliseconds since the epoch
+    /// (`SourceContext.emitWatermark`).
+    ///
+    /// # Errors
+    /// Those of the operators behind the source; to be passed on.
+    pub fn emit_watermark(&mut self, timestamp: i64) -> anyhow::Result<()> {
+        self.output.control(&mut Control::Watermark(timestamp))
     }
 }
 

@@ -46,12 +46,15 @@ impl<T: Data> DataStream<T> {
         name: &str,
         make: impl Fn(OperatorContext, Box<dyn Output<U>>) -> Box<dyn Output<T>> + Send + 'static,
     ) -> DataStream<U> {
-        let partitioning = match self.routing {
+        self.operator_behind(name, self.partitioning(), make)
+    }
+
+    fn partitioning(&self) -> Partitioning {
+        match self.routing {
             Redistribution::None => Partitioning::Forward,
             Redistribution::Rebalance => Partitioning::Rebalance,
             Redistribution::Broadcast => Partitioning::Broadcast,
-        };
-        self.operator_behind(name, partitioning, make)
+        }
     }
 
     pub(crate) fn operator_behind<U: Data>(
@@ -146,13 +149,15 @@ impl<T: Data> DataStream<T> {
         name: &str,
         function: impl FnMut(T, &mut Collector<'_, U>) -> anyhow::Result<()> + Clone + Send + 'static,
     ) -> DataStream<U> {
-        self.operator(name, move |_, output| Box::new(FlatMap { function: function.clone(), output }))
+        self.operator(name, move |context, output| {
+            Box::new(FlatMap { function: function.clone(), canceled: context.canceled, output })
+        })
     }
 
     /// This stream and others, with no order between them.
     pub fn union(&self, others: &[DataStream<T>]) -> DataStream<T> {
         let all = std::iter::once(self).chain(others);
-        let edge = |stream: &DataStream<T>| Edge { from: stream.node, partitioning: Partitioning::Forward };
+        let edge = |stream: &DataStream<T>| Edge { from: stream.node, partitioning: stream.partitioning() };
         self.environment.add(Node {
             name: "Union".to_owned(),
             uid: None,
@@ -214,7 +219,9 @@ impl<T: Data> DataStream<T> {
 
     /// Gives every record to a function; the stream ends here.
     pub fn for_each(&self, function: impl FnMut(T) -> anyhow::Result<()> + Clone + Send + 'static) -> DataStream<()> {
-        self.operator("Sink: Unnamed", move |_, _| Box::new(ForEach { function: function.clone() }))
+        self.operator("Sink: Unnamed", move |context, _| {
+            Box::new(ForEach { function: function.clone(), canceled: context.canceled })
+        })
     }
 
     /// Writes records to files below a directory, each exactly once: see [`FileSink`].
@@ -243,7 +250,7 @@ impl<T: Data + Text> DataStream<T> {
                 std::io::stdout().lock().write_all(line.as_bytes())?;
                 Ok(())
             };
-            Box::new(ForEach { function })
+            Box::new(ForEach { function, canceled: context.canceled })
         })
     }
 }

@@ -54,6 +54,9 @@ struct Pace {
     capturing: bool,
     /// The writer has to catch up before more can be captured.
     blocked: bool,
+    /// Whether timers of processing time fire: not behind the end of the input or the savepoint that the job stops
+    /// with, since no checkpoint would know of it.
+    timers: bool,
 }
 
 /// Whether a command ended the task.
@@ -66,7 +69,15 @@ enum Next {
 impl Pace {
     fn new(context: TaskContext) -> Self {
         let now = Instant::now();
-        Pace { context, next_tick: now, next_flush: now, worked_since: now, capturing: false, blocked: false }
+        Pace {
+            context,
+            next_tick: now,
+            next_flush: now,
+            worked_since: now,
+            capturing: false,
+            blocked: false,
+            timers: true,
+        }
     }
 
     fn open<T>(&self, output: &mut dyn Output<T>) -> Flow {
@@ -95,6 +106,7 @@ impl Pace {
     }
 
     fn snapshot<T>(&mut self, output: &mut dyn Output<T>, order: Arc<SnapshotOrder>) -> Flow {
+        self.timers &= order.stop.is_none();
         let snapshot = Arc::new(TaskSnapshot::new(order, self.context.id, self.context.events.clone()));
         output.control(&mut Control::Barrier(&snapshot))?;
         snapshot.barrier_passed();
@@ -111,7 +123,9 @@ impl Pace {
         let now = Instant::now();
         if now >= self.next_tick {
             self.next_tick = now + TICK;
-            output.control(&mut Control::ProcessingTime(wall_clock()))?;
+            if self.timers {
+                output.control(&mut Control::ProcessingTime(wall_clock()))?;
+            }
             if now >= self.next_flush {
                 self.next_flush = now + self.context.buffer_timeout;
                 output.control(&mut Control::Flush)?;
@@ -170,9 +184,10 @@ impl<T: Data> TaskBody for SourceTask<T> {
                 };
                 if let TaskCommand::Trigger(order) = &command {
                     if reading && order.stop == Some(Stop::Drain) {
-                        end_of_input(&pace, output)?;
+                        end_of_input(&mut pace, output)?;
                     }
                     reading &= order.stop.is_none();
+                    pace.timers &= order.stop.is_none();
                     let snapshot =
                         Arc::new(TaskSnapshot::new(order.clone(), pace.context.id, pace.context.events.clone()));
                     self.source.snapshot(&snapshot)?;
@@ -199,14 +214,15 @@ impl<T: Data> TaskBody for SourceTask<T> {
                 Poll::Idle => output.control(&mut Control::Flush)?,
                 Poll::Finished => {
                     reading = false;
-                    end_of_input(&pace, output)?;
+                    end_of_input(&mut pace, output)?;
                 }
             }
         }
     }
 }
 
-fn end_of_input<T>(pace: &Pace, output: &mut dyn Output<T>) -> Flow {
+fn end_of_input<T>(pace: &mut Pace, output: &mut dyn Output<T>) -> Flow {
+    pace.timers = false;
     output.control(&mut Control::Watermark(MAX_WATERMARK))?;
     output.control(&mut Control::EndOfInput)?;
     pace.tell(TaskEvent::Ended(pace.context.id));
@@ -328,6 +344,7 @@ impl Gate {
             Message::EndOfInput => {
                 self.open -= 1;
                 if self.open == 0 {
+                    pace.timers = false;
                     output.control(&mut Control::EndOfInput)?;
                     pace.tell(TaskEvent::Ended(pace.context.id));
                 }

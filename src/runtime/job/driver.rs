@@ -42,6 +42,7 @@ pub(crate) struct Driver {
     /// Where snapshots were given up, to be looked at again when the tasks are gone.
     abandoned: Vec<Location>,
     savepoints: BTreeMap<i64, Sender<anyhow::Result<Location>>>,
+    /// The complete savepoint that the job was to stop with.
     stopped_with: Option<Location>,
     restarted: u32,
 }
@@ -53,8 +54,11 @@ struct Progress {
     ended: BTreeSet<TaskId>,
     gone: BTreeSet<TaskId>,
     running: bool,
-    /// The checkpoint that is taken when all input has ended.
+    /// The checkpoint that is taken when all input has ended, and when to try again after one that failed.
     last: Option<i64>,
+    last_again: Option<Duration>,
+    /// The savepoint that the sources have stopped for.
+    stopping: Option<i64>,
     /// The tasks were told to finish.
     finishing: bool,
     canceled: bool,
@@ -86,7 +90,7 @@ impl Driver {
         Ok(Driver {
             name: name.to_owned(),
             job_id: job_id.to_owned(),
-            restarts: RestartState::new(settings.restart.clone()),
+            restarts: RestartState::new(settings.restart),
             io: CheckpointIo::start(settings.storage.clone())?,
             graph,
             plan,
@@ -114,7 +118,7 @@ impl Driver {
         self.job_switched("CREATED", "RUNNING");
         let mut restored = self.origin.take();
         loop {
-            let end = match self.attempt(restored.as_ref(), commands) {
+            let end = match self.recover(&mut restored).and_then(|()| self.attempt(restored.as_ref(), commands)) {
                 Ok(end) => end,
                 Err(error) => End::Failed(Instant::now(), error),
             };
@@ -129,6 +133,16 @@ impl Driver {
                 }
                 End::Failed(at, cause) => (at, cause),
             };
+            if let Some(savepoint) = &self.stopped_with {
+                // To go on from an older checkpoint would repeat output that is committed with the savepoint.
+                let cause = cause.context(format!(
+                    "the savepoint {savepoint} is complete, but the job failed while it stopped, and output may not be \
+                     committed yet: start a job from the savepoint"
+                ));
+                self.job_switched("RUNNING", "FAILED");
+                self.end(TerminalState::Failed, JobStatus::Canceled);
+                return Err(cause);
+            }
             match self.restarts.on_failure(failed_at - self.started, random_fraction()) {
                 Decision::Fail(reason) => {
                     self.job_switched("RUNNING", "FAILED");
@@ -145,8 +159,17 @@ impl Driver {
                     self.job_switched("RESTARTING", "RUNNING");
                 }
             }
-            restored = self.latest()?.or(restored);
         }
+    }
+
+    /// Before a restart: what to go on from.
+    fn recover(&mut self, restored: &mut Option<Restored>) -> anyhow::Result<()> {
+        if self.restarted > 0
+            && let Some(latest) = self.latest()?
+        {
+            *restored = Some(latest);
+        }
+        Ok(())
     }
 
     /// The newest completed checkpoint of this run, read back.
@@ -214,6 +237,8 @@ impl Driver {
             gone: BTreeSet::new(),
             running: false,
             last: None,
+            last_again: None,
+            stopping: None,
             finishing: false,
             canceled: false,
             failure: None,
@@ -224,8 +249,8 @@ impl Driver {
         progress.attempt.join();
         self.settle(&mut progress);
         Ok(match progress.failure {
+            _ if progress.canceled => End::Canceled,
             Some((at, cause)) => End::Failed(at, cause),
-            None if progress.canceled => End::Canceled,
             None => End::Finished,
         })
     }
@@ -233,7 +258,7 @@ impl Driver {
     /// Waits for something to happen, and acts on it.
     fn step(&mut self, progress: &mut Progress, commands: &Receiver<JobCommand>) {
         let now = self.now();
-        let wakeup = match self.coordinator.next_wakeup() {
+        let wakeup = match self.coordinator.next_wakeup().into_iter().chain(progress.last_again).min() {
             Some(at) if progress.running => after(at.saturating_sub(now)),
             _ => never(),
         };
@@ -326,15 +351,17 @@ impl Driver {
 
     fn on_command(&mut self, progress: &mut Progress, command: JobCommand) -> Vec<Action<State>> {
         match command {
-            JobCommand::Cancel if !progress.canceled && progress.failure.is_none() => {
-                progress.canceled = true;
-                self.job_switched("RUNNING", "CANCELLING");
-                self.cancel_tasks(progress);
+            JobCommand::Cancel => {
+                if !std::mem::replace(&mut progress.canceled, true) {
+                    self.job_switched("RUNNING", "CANCELLING");
+                    if progress.failure.is_none() {
+                        self.cancel_tasks(progress);
+                    }
+                }
                 Vec::new()
             }
-            JobCommand::Cancel => Vec::new(),
             JobCommand::Savepoint { target, kind, format, answer } => {
-                if progress.finishing || progress.last.is_some() {
+                if progress.finishing || progress.last.is_some() || progress.stopping.is_some() {
                     let _ = answer.send(Err(anyhow::anyhow!("the job is at its end")));
                     return Vec::new();
                 }
@@ -383,7 +410,10 @@ impl Driver {
                 Action::Finalize { id, kind, acks } => self.finalize(progress, id, &kind, &acks),
                 Action::NotifyComplete { id } => {
                     progress.attempt.tell(&TaskCommand::Completed(id));
-                    if progress.last == Some(id) || self.stopped_with.is_some() {
+                    if progress.stopping == Some(id) {
+                        self.stopped_with = self.places.get(&id).cloned();
+                    }
+                    if [progress.last, progress.stopping].contains(&Some(id)) {
                         self.finish(progress);
                     }
                 }
@@ -437,6 +467,7 @@ impl Driver {
             directory,
             in_line: self.settings.checkpoints.in_line_threshold,
         };
+        progress.stopping = stop.map(|_| id).or(progress.stopping);
         progress.attempt.tell_sources(&TaskCommand::Trigger(Arc::new(SnapshotOrder { id, layout, target, stop })));
     }
 
@@ -444,9 +475,6 @@ impl Driver {
         let Some(directory) = self.places.get(&id).cloned() else { return };
         match checkpoint::metadata(&self.plan, id, kind, self.settings.checkpoints.retention, acks) {
             Ok(metadata) => {
-                if kind.is_synchronous() {
-                    self.stopped_with = Some(directory.clone());
-                }
                 self.finalizing.insert(id);
                 self.io.complete(id, directory, metadata);
             }
@@ -464,15 +492,14 @@ impl Driver {
         if let Some(answer) = self.savepoints.remove(&id) {
             let _ = answer.send(Err(anyhow::anyhow!("{reason}")));
         }
-        if self.stopped_with.is_some() && self.stopped_with == self.places.get(&id).cloned() {
-            self.stopped_with = None;
+        if progress.stopping == Some(id) && !progress.canceled {
+            // The sources have stopped and do not go on by themselves.
             self.fail(progress, anyhow::anyhow!("the savepoint that was to stop the job failed: {reason}"));
         }
-        if progress.last == Some(id) && progress.failure.is_none() && !progress.canceled {
-            self.fail(
-                progress,
-                anyhow::anyhow!("the last checkpoint, with which the output is committed, failed: {reason}"),
-            );
+        if progress.last == Some(id) {
+            progress.last = None;
+            let pause = self.settings.checkpoints.interval.unwrap_or_default();
+            progress.last_again = Some(self.now().saturating_add(pause));
         }
     }
 
@@ -491,9 +518,11 @@ impl Driver {
     fn finish_if_ended(&mut self, progress: &mut Progress) {
         let all = progress.attempt.executions.len();
         let over = progress.finishing || progress.last.is_some() || progress.canceled || progress.failure.is_some();
-        if over || progress.ended.len() < all || !progress.running || self.stopped_with.is_some() {
+        let waits = progress.last_again.is_some_and(|at| at > self.now());
+        if over || waits || progress.ended.len() < all || !progress.running || progress.stopping.is_some() {
             return;
         }
+        progress.last_again = None;
         let commits = self.graph.nodes.iter().any(|node| node.commits);
         if commits && self.settings.checkpoints.interval.is_some() {
             let (id, actions) = self.coordinator.trigger_last(self.now());

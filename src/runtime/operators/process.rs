@@ -2,7 +2,7 @@
 
 use super::context::{BothTimers, KeyedContext, StateRegistry, TimeDomain};
 use crate::runtime::backend::KeyedBackend;
-use crate::runtime::control::Control;
+use crate::runtime::control::{Cancellation, Control};
 use crate::runtime::graph::OperatorContext;
 use crate::runtime::key_selector::KeySelector;
 use crate::runtime::record::{Data, Flow, Output};
@@ -45,6 +45,7 @@ pub(crate) struct KeyedProcess<P: KeyedProcessFunction, S> {
     key: S,
     function: P,
     backend: KeyedBackend<P::Key>,
+    canceled: Cancellation,
     timers: Option<BothTimers>,
     watermark: i64,
     output: Box<dyn Output<P::Out>>,
@@ -52,12 +53,14 @@ pub(crate) struct KeyedProcess<P: KeyedProcessFunction, S> {
 
 impl<P: KeyedProcessFunction, S: KeySelector<P::Key, P::In>> KeyedProcess<P, S> {
     pub fn new(context: OperatorContext, key: S, function: P, output: Box<dyn Output<P::Out>>) -> Self {
-        KeyedProcess { key, function, backend: KeyedBackend::new(context), timers: None, watermark: i64::MIN, output }
+        let (canceled, backend) = (context.canceled.clone(), KeyedBackend::new(context));
+        KeyedProcess { key, function, backend, canceled, timers: None, watermark: i64::MIN, output }
     }
 
     fn fire(&mut self, domain: TimeDomain, time: i64) -> Flow {
         let Some(timers) = self.timers else { return Ok(()) };
         while let Some(timer) = self.backend.timers(timers.of(domain)).pop(time)? {
+            self.canceled.check()?;
             let mut context = KeyedContext {
                 backend: &mut self.backend,
                 timers,
@@ -77,6 +80,7 @@ impl<P: KeyedProcessFunction, S: KeySelector<P::Key, P::In>> KeyedProcess<P, S> 
 impl<P: KeyedProcessFunction, S: KeySelector<P::Key, P::In>> Output<P::In> for KeyedProcess<P, S> {
     fn collect(&mut self, value: P::In, timestamp: i64) -> Flow {
         let Some(timers) = self.timers else { return Ok(()) };
+        self.canceled.check()?;
         let key: P::Key = self.key.key(&value).borrow().clone();
         let group = self.backend.key_group(&key)?;
         let mut context = KeyedContext {

@@ -5,7 +5,7 @@ use crate::runtime::control::Control;
 use crate::runtime::exchange::Batch;
 use crate::runtime::graph::OperatorContext;
 use crate::runtime::key_selector::KeySelector;
-use crate::runtime::record::{Data, Flow, Output, Record};
+use crate::runtime::record::{Data, Flow, NO_TIMESTAMP, Output};
 use crate::state::{KeyType, KeyedStateType, StateType};
 use std::borrow::Borrow;
 
@@ -37,26 +37,26 @@ where
     S: KeySelector<K, T>,
 {
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
-        self.collect_batch(Batch { records: vec![Record { value, timestamp }], groups: Vec::new() })
+        self.collect_batch(Batch { values: vec![value], timestamps: vec![timestamp], groups: Vec::new() })
     }
 
     fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
         let Some(state) = self.state else { return Ok(()) };
-        let Batch { records, mut groups } = batch;
-        if groups.len() != records.len() {
-            let group = |record: &Record<T>| self.backend.key_group(self.selector.key(&record.value).borrow());
-            groups = records.iter().map(group).collect::<anyhow::Result<_>>()?;
+        let Batch { values, timestamps, mut groups } = batch;
+        if groups.len() != values.len() {
+            let group = |value: &T| self.backend.key_group(self.selector.key(value).borrow());
+            groups = values.iter().map(group).collect::<anyhow::Result<_>>()?;
         }
         for group in &groups {
             self.backend.check_group(*group)?;
         }
         let table = self.backend.table(state);
         self.lookups.clear();
-        let lookup =
-            |(record, group): (&Record<T>, &u16)| table.lookup(*group, self.selector.key(&record.value).borrow(), &());
-        self.lookups.extend(records.iter().zip(&groups).map(lookup));
+        let lookup = |(value, group): (&T, &u16)| table.lookup(*group, self.selector.key(value).borrow(), &());
+        self.lookups.extend(values.iter().zip(&groups).map(lookup));
         table.look_ahead(&mut self.lookups);
-        for (Record { value, timestamp }, lookup) in records.into_iter().zip(&self.lookups) {
+        let timestamps = timestamps.into_iter().chain(std::iter::repeat(NO_TIMESTAMP));
+        for ((value, lookup), timestamp) in values.into_iter().zip(&self.lookups).zip(timestamps) {
             let found = table.find(*lookup, self.selector.key(&value).borrow(), &());
             let result = match found {
                 Some(found) => table.change(found, |state| (self.function)(state, value))?,

@@ -14,6 +14,7 @@ use crate::storage::{FileWriter, LocalStorage, StorageError, StorageErrorKind, W
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Writes records to files below a directory, with parts for each subtask and checkpoint: `part-…`. Files whose names
 /// begin with a dot are not committed. A directory belongs to one sink of one job.
@@ -78,13 +79,16 @@ pub(crate) struct FileSinkOperator<T> {
     pending: Vec<(i64, Part)>,
     committing: BTreeSet<String>,
     commits: (Sender<Commit>, Receiver<Commit>),
+    /// A file that is pending could not be made durable.
+    lost: Arc<AtomicBool>,
 }
 
 impl<T> FileSinkOperator<T> {
     pub fn new(context: OperatorContext, sink: FileSink<T>) -> Self {
         let commits = crossbeam_channel::unbounded();
         let (pending, committing) = (Vec::new(), BTreeSet::new());
-        FileSinkOperator { context, sink, current: None, buffer: Vec::new(), counter: 0, pending, committing, commits }
+        let (current, buffer, lost) = (None, Vec::new(), Arc::default());
+        FileSinkOperator { context, sink, current, buffer, counter: 0, pending, committing, commits, lost }
     }
 
     /// What all hidden files of this sink begin with.
@@ -141,14 +145,29 @@ impl<T> FileSinkOperator<T> {
     fn snapshot(&mut self, snapshot: &Arc<TaskSnapshot>) -> Flow {
         self.write_out()?;
         self.note_commits()?;
-        if let Some((file, part)) = self.current.take() {
+        let file = self.current.take().map(|(file, part)| {
             self.pending.push((snapshot.order.id, part));
-            let (snapshot, storage, directory) =
-                (snapshot.clone(), self.sink.storage.clone(), self.sink.directory.clone());
+            file
+        });
+        if !self.pending.is_empty() {
+            let (storage, directory) = (self.sink.storage.clone(), self.sink.directory.clone());
+            let (snapshot, done, lost) = (snapshot.clone(), self.commits.0.clone(), self.lost.clone());
             snapshot.open_part();
-            self.context.writer.run(move || match file.finish().and_then(|_| storage.sync_dir(&directory)) {
-                Ok(()) => snapshot.complete_empty_part(),
-                Err(error) => snapshot.fail(error),
+            // Behind the files of snapshots before, which this one needs too, whether they were completed or not.
+            self.context.writer.run(move || {
+                let result = file.map_or(Ok(()), |file| file.finish().and_then(|_| storage.sync_dir(&directory)));
+                match result {
+                    Ok(()) if lost.load(Ordering::Relaxed) => {
+                        snapshot.fail(anyhow::anyhow!("an earlier file of the output could not be written"));
+                    }
+                    Ok(()) => snapshot.complete_empty_part(),
+                    Err(error) => {
+                        // Its records are gone, so the task fails as well.
+                        lost.store(true, Ordering::Relaxed);
+                        let _ = done.send(Err(error.clone()));
+                        snapshot.fail(error);
+                    }
+                }
             });
         }
         let mut state = OperatorStateBackend::empty();
