@@ -150,7 +150,11 @@ impl<S: Source> SourceOperator<S::Item> for SourceDriver<S> {
     }
 
     fn snapshot(&mut self, snapshot: &Arc<TaskSnapshot>) -> Flow {
-        let splits = self.source.splits().into_iter().map(|split| (split.id, split.position, split.end));
+        let splits = self.source.splits();
+        if splits.is_empty() {
+            return Ok(());
+        }
+        let splits = splits.into_iter().map(|split| (split.id, split.position, split.end));
         let mut state = OperatorStateBackend::empty();
         state.put_list(SPLITS, splits.collect());
         state.snapshot(&self.context, snapshot)

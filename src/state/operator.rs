@@ -251,6 +251,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let (bytes, states) = stream();
+        assert!(bytes.starts_with(&[0, 0, 0, 5, 0, 2]), "a version that Flink 1.16 and 1.17 read, and two lists");
         let reader = OperatorReader::new(&bytes, &states).expect("a stream");
         let names: Vec<_> =
             states.iter().map(|state| (state.name.to_string(), state.mode, state.offsets.len())).collect();

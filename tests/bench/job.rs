@@ -3,7 +3,7 @@
 //! It is `wordcount` of `tests/flink/harness/Jobs.java`, operator for operator. Sinks look at the clock where asked.
 
 use chkctl::runtime::{DataStream, Emitter, Environment, Poll, Source, SourceContext, Split};
-use compact_str::CompactString;
+use chkctl::state::Str;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A word and how often it has come.
-pub type Pair = (CompactString, i64);
+pub type Pair = (Str, i64);
 
 /// Tasks of the job: sources with all up to the pairs, and sums with their sinks.
 pub const TASKS: usize = 2 * PARALLELISM;
@@ -80,7 +80,7 @@ pub fn word_count(
     sink: impl FnMut(Pair) -> anyhow::Result<()> + Clone + Send + 'static,
 ) -> DataStream<()> {
     lines
-        .flat_map(|line: String, out| line.split(' ').try_for_each(|word| out.collect(CompactString::new(word))))
+        .flat_map(|line: String, out| line.split(' ').try_for_each(|word| out.collect(Str::new(word))))
         .uid("split")
         .try_map(|word| {
             if word == "error" {

@@ -433,7 +433,7 @@ fn operator_states(stream: &Operator) -> bool {
     }
     let constants: Vec<(String, i64)> = reader.broadcast(broadcast[0]).expect("entries");
     assert!(constants.contains(&("const".to_owned(), 42)), "{}: {constants:?}", stream.from);
-    if reader.header().compressed || reader.header().version != 6 {
+    if reader.header().compressed || reader.header().version != 5 {
         return true;
     }
     let mut writer =

@@ -55,8 +55,8 @@ where
         let lookup = |(value, group): (&T, &u16)| table.lookup(*group, self.selector.key(value).borrow(), &());
         self.lookups.extend(values.iter().zip(&groups).map(lookup));
         table.look_ahead(&mut self.lookups);
-        let timestamps = timestamps.into_iter().chain(std::iter::repeat(NO_TIMESTAMP));
-        for ((value, lookup), timestamp) in values.into_iter().zip(&self.lookups).zip(timestamps) {
+        for (at, (value, lookup)) in values.into_iter().zip(&self.lookups).enumerate() {
+            let timestamp = timestamps.get(at).copied().unwrap_or(NO_TIMESTAMP);
             let found = table.find(*lookup, self.selector.key(&value).borrow(), &());
             let result = match found {
                 Some(found) => table.change(found, |state| (self.function)(state, value))?,

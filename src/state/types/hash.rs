@@ -18,27 +18,63 @@ pub(super) fn hash_more(hash: i32, bytes: &[u8]) -> i32 {
 pub fn java_hash_of_str(text: &str) -> i32 {
     let bytes = text.as_bytes();
     let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut hash = 0_u32;
+    let mut hash = HashOfTail(0);
     let mut seen = 0_u64;
     for chunk in chunks {
         let eight = u64::from_le_bytes(*chunk);
         seen |= eight;
-        hash = hash.wrapping_mul(P8).wrapping_add(of_eight(eight));
+        hash = hash.then(eight, 8);
     }
-    let rest_len = rest.len();
-    if rest_len > 0 {
-        let tail = tail_of(bytes, rest);
-        seen |= tail;
-        hash = hash.wrapping_mul(POWERS.get(rest_len).copied().unwrap_or(1)).wrapping_add(of_eight(tail));
+    // At most seven are left.
+    let tail = rest.iter().rev().fold(0_u64, |tail, byte| (tail << 8) | u64::from(*byte));
+    seen |= tail;
+    if !rest.is_empty() {
+        hash = hash.then(tail, rest.len());
     }
-    if seen & 0x8080_8080_8080_8080 == 0 { hash.cast_signed() } else { of_units(text) }
+    if seen & 0x8080_8080_8080_8080 == 0 { hash.get() } else { of_units(text) }
 }
 
-/// 31 to the power of 0 to 7.
-const POWERS: [u32; 8] =
-    [1, 31, 31_u32.pow(2), 31_u32.pow(3), P4, 31_u32.pow(5), 31_u32.pow(6), P4.wrapping_mul(31_u32.pow(3))];
+/// The hash of what was seen so far of a text of ASCII.
+#[derive(Clone, Copy)]
+pub(super) struct HashOfTail(u32);
+
+impl HashOfTail {
+    /// The hash of at most eight characters, the first in the lowest byte, zeros behind the last.
+    #[inline]
+    pub fn of(characters: u64, count: usize) -> Self {
+        HashOfTail(0).then(characters, count)
+    }
+
+    /// Goes on with at most eight more characters.
+    #[inline]
+    pub fn then(self, characters: u64, count: usize) -> Self {
+        // Zeros before the first character change nothing, those behind the last would.
+        let unused = 64_usize.wrapping_sub(count.wrapping_mul(8));
+        let shifted = u32::try_from(unused).ok().and_then(|unused| characters.checked_shl(unused)).unwrap_or(0);
+        let power = POWERS.get(count).copied().unwrap_or(1);
+        HashOfTail(self.0.wrapping_mul(power).wrapping_add(of_eight(shifted)))
+    }
+
+    /// What Java's `hashCode` gives.
+    #[inline]
+    pub fn get(self) -> i32 {
+        self.0.cast_signed()
+    }
+}
+
+/// 31 to the power of 0 to 8.
+const POWERS: [u32; 9] = [
+    1,
+    31,
+    31_u32.pow(2),
+    31_u32.pow(3),
+    P4,
+    31_u32.pow(5),
+    31_u32.pow(6),
+    P4.wrapping_mul(31_u32.pow(3)),
+    P4.wrapping_mul(P4),
+];
 const P4: u32 = 31_u32.pow(4);
-const P8: u32 = P4.wrapping_mul(P4);
 
 /// The hash of eight ASCII characters, the first in the lowest byte: pairs of neighbours are put together three times.
 /// Zero bytes before the first character change nothing.
@@ -49,21 +85,6 @@ fn of_eight(bytes: u64) -> u32 {
     let pairs = (bytes & BYTES).wrapping_mul(31).wrapping_add((bytes >> 8) & BYTES);
     let fours = (pairs & PAIRS).wrapping_mul(961).wrapping_add((pairs >> 16) & PAIRS);
     (fours as u32).wrapping_mul(P4).wrapping_add((fours >> 32) as u32)
-}
-
-/// The last bytes of a string, at most seven, in the highest bytes of a number, with zeros below.
-#[inline]
-fn tail_of(bytes: &[u8], rest: &[u8]) -> u64 {
-    let unused = 8_u32.wrapping_mul(8_u32.wrapping_sub(rest.len() as u32)) & 63;
-    if let Some(last) = bytes.last_chunk::<8>() {
-        return (u64::from_le_bytes(*last) >> unused) << unused;
-    }
-    if let (Some(first), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-        // Where they overlap, they are the same bytes.
-        let (first, last) = (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
-        return (first << unused) | (last << 32);
-    }
-    rest.iter().fold(0, |tail, byte| (tail >> 8) | (u64::from(*byte) << 56))
 }
 
 #[cold]

@@ -49,6 +49,8 @@ struct Told {
     counts: BTreeMap<String, i64>,
     outputs: Vec<Value>,
     restored: Vec<Split>,
+    /// Splits of the sources that hold.
+    held: Vec<Split>,
     holding: usize,
 }
 
@@ -61,6 +63,8 @@ pub struct Held {
     pub native: PathBuf,
     /// The splits that it went on from, as the harness tells them.
     pub restored: Value,
+    /// The splits in the snapshots.
+    pub positions: Value,
     /// The results up to the snapshots.
     pub results: Value,
 }
@@ -118,7 +122,9 @@ impl<T: Clone + Send + 'static, F: Fn(i64) -> T + Clone + Send + 'static> Source
                     return Ok(Poll::Finished);
                 }
                 if !std::mem::replace(&mut self.held, true) {
-                    self.probe.lock().expect("a probe").holding += 1;
+                    let mut told = self.probe.lock().expect("a probe");
+                    told.held.extend(self.splits.clone());
+                    told.holding += 1;
                 }
                 std::thread::sleep(Duration::from_millis(1));
                 return Ok(Poll::Idle);
@@ -307,8 +313,8 @@ impl Job {
         job.cancel();
         let kept = job.wait().expect("the job was canceled").checkpoint.expect("a checkpoint is kept");
         let told = probe.lock().expect("a probe");
-        let (restored, results) = (positions(&told.restored), self.results(&told));
-        Held { checkpoint: path(&kept), canonical, native, restored, results }
+        let (restored, positions, results) = (positions(&told.restored), positions(&told.held), self.results(&told));
+        Held { checkpoint: path(&kept), canonical, native, restored, positions, results }
     }
 }
 
