@@ -4,8 +4,9 @@
 //! travel in the same channels and keep their place among the records. A full channel makes the sender wait, which is
 //! all there is to backpressure.
 
+use super::batch::Batch;
 use super::control::Control;
-use super::record::{Data, Flow, NO_TIMESTAMP, Output};
+use super::record::{Data, Flow, Output};
 use super::snapshot::SnapshotOrder;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -22,31 +23,6 @@ pub(crate) enum Message<T> {
     Watermark(i64),
     Barrier(Arc<SnapshotOrder>),
     EndOfInput,
-}
-
-/// Records in their order, by column: what most records do not have takes no room.
-pub(crate) struct Batch<T> {
-    /// The values.
-    pub values: Vec<T>,
-    /// The timestamp of each record, or nothing where no record has one.
-    pub timestamps: Vec<i64>,
-    /// The key group of each record, where they are sent by key; otherwise nothing.
-    pub groups: Vec<u16>,
-}
-
-impl<T> Batch<T> {
-    fn new() -> Self {
-        Batch { values: Vec::with_capacity(BATCH), timestamps: Vec::new(), groups: Vec::new() }
-    }
-
-    #[inline]
-    fn push(&mut self, value: T, timestamp: i64) {
-        if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
-            self.timestamps.resize(self.values.len(), NO_TIMESTAMP);
-            self.timestamps.push(timestamp);
-        }
-        self.values.push(value);
-    }
 }
 
 /// A task's neighbour is gone, so the attempt has failed or was canceled elsewhere.
@@ -87,9 +63,7 @@ impl<T> Target<T> {
         if self.batch.values.is_empty() {
             return Ok(());
         }
-        let mut next = Batch::new();
-        next.timestamps.reserve(self.batch.timestamps.len());
-        next.groups.reserve(self.batch.groups.len());
+        let next = self.batch.empty_alike();
         let batch = std::mem::replace(&mut self.batch, next);
         self.send(Message::Records(batch))
     }
@@ -103,7 +77,7 @@ impl<T> Target<T> {
 
 impl<T> NetworkOutput<T> {
     pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
-        let target = |sender| Target { sender, batch: Batch::new() };
+        let target = |sender| Target { sender, batch: Batch::with_capacity(BATCH) };
         NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
     }
 
@@ -133,6 +107,19 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
             }
             Routing::All => self.targets.iter_mut().try_for_each(|t| t.push(value.clone(), timestamp)),
         }
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        let Routing::ByKey(choose) = &mut self.partitioner else {
+            return batch.drain().try_for_each(|(value, timestamp)| self.collect(value, timestamp));
+        };
+        for (value, timestamp) in batch.drain() {
+            let (target, group) = choose(&value);
+            let target = &mut self.targets[target];
+            target.batch.groups.push(group);
+            target.push(value, timestamp)?;
+        }
+        Ok(())
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

@@ -1,7 +1,7 @@
 //! What flows through a job: records, and the outputs that operators pass them to.
 
+use super::batch::Batch;
 use super::control::Control;
-use super::exchange::Batch;
 
 /// The timestamp of a record that has none.
 pub const NO_TIMESTAMP: i64 = i64::MIN;
@@ -27,10 +27,11 @@ pub(crate) trait Output<T>: Send {
 
     /// Takes the records of a batch, in order. State that is asked for many times at once can be looked up with much
     /// less waiting for memory.
-    fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
-        let Batch { values, timestamps, .. } = batch;
-        let timestamps = timestamps.into_iter().chain(std::iter::repeat(NO_TIMESTAMP));
-        values.into_iter().zip(timestamps).try_for_each(|(value, timestamp)| self.collect(value, timestamp))
+    ///
+    /// Operators pass on batches too: a step for many records before the next step for them is much faster than one
+    /// record after the other through all steps. The batch is empty afterwards.
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        batch.drain().try_for_each(|(value, timestamp)| self.collect(value, timestamp))
     }
 
     /// Takes a watermark, a barrier, or whatever else a task tells its operators.
@@ -47,6 +48,14 @@ impl<T: Data> Output<T> for FanOut<T> {
             output.collect(value.clone(), timestamp)?;
         }
         last.collect(value, timestamp)
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        let Some((last, others)) = self.0.split_last_mut() else { return Ok(()) };
+        for output in others {
+            output.collect_batch(&mut batch.clone())?;
+        }
+        last.collect_batch(batch)
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

@@ -12,8 +12,8 @@ mod user;
 
 pub(super) use composite::read_value as read_map_value;
 pub use hash::{java_hash_of_bytes, java_hash_of_str};
-pub(super) use string::skip as skip_string;
 pub use str::Str;
+pub(super) use string::skip as skip_string;
 pub use user::{UserKey, UserType};
 
 use super::put;
