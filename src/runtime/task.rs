@@ -26,6 +26,9 @@ const LONGEST_SLICE: Duration = Duration::from_millis(1);
 /// The shortest slice that is worth its looks at the clock.
 const SHORTEST_SLICE: Duration = Duration::from_micros(50);
 
+/// How long a task without work leaves a writer alone that is behind; it takes longer to write what is on its way.
+const WRITER_HEAD_START: Duration = Duration::from_micros(500);
+
 /// What a task knows of the job around it.
 pub(crate) struct TaskContext {
     pub id: TaskId,
@@ -50,6 +53,8 @@ struct Pace {
     next_flush: Instant,
     worked_since: Instant,
     capturing: bool,
+    /// The writer has to catch up before more can be captured.
+    blocked: bool,
     /// Whether timers of processing time fire: not behind the end of the input or the savepoint that the job stops
     /// with, since no checkpoint would know of it.
     timers: bool,
@@ -65,7 +70,15 @@ enum Next {
 impl Pace {
     fn new(context: TaskContext) -> Self {
         let now = Instant::now();
-        Pace { context, next_tick: now, next_flush: now, worked_since: now, capturing: false, timers: true }
+        Pace {
+            context,
+            next_tick: now,
+            next_flush: now,
+            worked_since: now,
+            capturing: false,
+            blocked: false,
+            timers: true,
+        }
     }
 
     fn open<T>(&self, output: &mut dyn Output<T>) -> Flow {
@@ -129,18 +142,18 @@ impl Pace {
     fn capture<T>(&mut self, output: &mut dyn Output<T>, duration: Duration) -> Flow {
         let mut slice = Slice::lasting(duration);
         output.control(&mut Control::Capture(&mut slice))?;
-        self.capturing = slice.unfinished;
-        if slice.blocked {
-            // The writer is behind; with nothing else to do, let it catch up.
-            std::thread::yield_now();
-        }
+        (self.capturing, self.blocked) = (slice.unfinished, slice.blocked);
         self.worked_since = Instant::now();
         Ok(())
     }
 
     /// How long a task without work may sleep.
     fn patience(&self) -> Duration {
-        if self.capturing { Duration::ZERO } else { self.next_tick.saturating_duration_since(Instant::now()) }
+        match (self.capturing, self.blocked) {
+            (true, false) => Duration::ZERO,
+            (true, true) => WRITER_HEAD_START,
+            (false, _) => self.next_tick.saturating_duration_since(Instant::now()),
+        }
     }
 }
 
@@ -189,10 +202,11 @@ impl<T: Data> TaskBody for SourceTask<T> {
             }
             pace.between(output)?;
             if !reading {
-                if !pace.capturing {
+                let patience = pace.patience();
+                if !patience.is_zero() {
                     let mut waiting = Select::new();
                     waiting.recv(&pace.context.commands);
-                    let _ = waiting.ready_timeout(pace.patience());
+                    let _ = waiting.ready_timeout(patience);
                 }
                 continue;
             }
@@ -294,6 +308,8 @@ impl Gate {
     fn wait<T>(&self, inputs: &Receivers<T>, pace: &Pace) {
         let patience = pace.patience();
         if patience.is_zero() {
+            // A capture goes on, and needs no more of a core than those leave who may send records.
+            std::thread::yield_now();
             return;
         }
         let mut waiting = Select::new();
