@@ -283,6 +283,7 @@ fn a_job_that_cannot_stop_after_its_savepoint_fails_and_names_the_savepoint() {
     wait_for("records", || locked(&seen).len() == 500);
     wait_for("all tasks", || job.savepoint(None, SavepointFormat::Native).is_ok());
     let savepoint = job.stop_with_savepoint(None, SavepointFormat::Native, false).expect("a savepoint");
+    wait_for("its end", || job.is_finished());
     let error = whole(job.wait());
     assert!(error.contains(&savepoint.to_string()), "{error}");
     let environment = place.environment();
