@@ -3,11 +3,13 @@
 //! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
 
 mod bar;
+mod demo;
 mod files;
 mod inspect;
 mod latest;
 mod list;
 mod settings;
+mod streams;
 mod uid;
 mod verify;
 
@@ -22,6 +24,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use streams::Streams;
 
 /// Inspect and verify Apache Flink checkpoints and savepoints, and pick the one to restart from; no JVM needed.
 #[derive(Debug, Parser)]
@@ -81,6 +84,7 @@ enum Command {
     Files(files::FilesArgs),
     Verify(verify::VerifyArgs),
     Uid(uid::UidArgs),
+    Demo(demo::DemoArgs),
 }
 
 /// How a run ended (`docs/cli.md`).
@@ -123,20 +127,25 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let mut session = match Session::new(cli.globals) {
-        Ok(session) => session,
-        Err(error) => return ExitCode::from(report(&error) as u8),
-    };
-    let result = match cli.command {
-        Command::List(args) => list::run(&mut session, &args),
-        Command::Latest(args) => latest::run(&mut session, &args),
-        Command::Inspect(args) => inspect::run(&mut session, &args),
-        Command::Files(args) => files::run(&mut session, &args),
-        Command::Verify(args) => verify::run(&mut session, &args),
-        Command::Uid(args) => uid::run(&mut session, &args),
-    };
-    let exit = result.and_then(|exit| session.flush().map(|()| exit)).unwrap_or_else(|error| report(&error));
+    let session = Session::new(cli.globals, Streams::process());
+    let exit = session.and_then(|mut session| cli.command.run(&mut session)).unwrap_or_else(|error| report(&error));
     ExitCode::from(exit as u8)
+}
+
+impl Command {
+    fn run(&self, session: &mut Session) -> anyhow::Result<Exit> {
+        let exit = match self {
+            Command::List(args) => list::run(session, args),
+            Command::Latest(args) => latest::run(session, args),
+            Command::Inspect(args) => inspect::run(session, args),
+            Command::Files(args) => files::run(session, args),
+            Command::Verify(args) => verify::run(session, args),
+            Command::Uid(args) => uid::run(session, args),
+            Command::Demo(args) => demo::run(session, args),
+        }?;
+        session.flush()?;
+        Ok(exit)
+    }
 }
 
 /// Says what went wrong, and finds the exit code for it. A closed pipe is success: whoever reads had enough.
@@ -160,14 +169,14 @@ fn set(path: &Option<OsString>) -> Option<&Path> {
 struct Session {
     globals: Globals,
     storage: LocalStorage,
-    out: io::BufWriter<io::Stdout>,
+    streams: Streams,
     colour: bool,
     /// Roots of the configuration file.
     roots: Vec<String>,
 }
 
 impl Session {
-    fn new(mut globals: Globals) -> anyhow::Result<Self> {
+    fn new(mut globals: Globals, streams: Streams) -> anyhow::Result<Self> {
         let config = set(&globals.config).map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
         // Of two maps of one place the last wins.
         globals.map.splice(..0, config.maps()?);
@@ -177,34 +186,28 @@ impl Session {
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Ok(Session {
-            globals,
-            storage: LocalStorage,
-            out: io::BufWriter::new(io::stdout()),
-            colour,
-            roots: config.roots,
-        })
+        Ok(Session { globals, storage: LocalStorage, streams, colour, roots: config.roots })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
+        Ok(self.streams.out().flush()?)
     }
 
     /// Data, for stdout.
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        Ok(self.out.write_all(text.as_bytes())?)
+        Ok(self.streams.out().write_all(text.as_bytes())?)
     }
 
     /// One JSON object, for stdout.
     fn print_json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
-        Ok(self.out.write_all(b"\n")?)
+        serde_json::to_writer(self.streams.out(), value).map_err(io::Error::from)?;
+        Ok(self.streams.out().write_all(b"\n")?)
     }
 
     /// Talk, for stderr.
     fn say(&self, text: impl std::fmt::Display) {
         if !self.globals.quiet {
-            let _ = writeln!(io::stderr(), "{}", crate::render::Escaped(text));
+            self.streams.say(crate::render::Escaped(text));
         }
     }
 

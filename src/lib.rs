@@ -7,7 +7,8 @@
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
 //! - [`state`]: the content of state files, bytes ↔ values; no I/O.
-//! - [`runtime`]: a compact stream runtime that writes checkpoints.
+//! - [`runtime`]: a compact stream runtime that writes checkpoints; `docs/runtime.md` is its guide.
+//! - [`programs`]: jobs for the runtime that come with chkctl.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
@@ -18,9 +19,15 @@
 pub mod cli;
 pub mod format;
 pub mod model;
+pub mod programs;
 pub mod render;
 pub mod runtime;
 pub mod state;
 pub mod storage;
 pub mod survey;
 pub mod wire;
+
+/// The programs in the guide are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/runtime.md")]
+struct Guide;

@@ -9,6 +9,7 @@
 mod attempt;
 mod backend;
 mod barrier;
+mod batch;
 mod checkpoint;
 mod control;
 pub mod coordinator;

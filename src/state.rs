@@ -35,4 +35,4 @@ pub use meta::{BackendStateType, KeyedStateType, StateMeta};
 pub use ranges::ranges;
 pub use serializer::SerializerSnapshot;
 pub use timer::Timer;
-pub use types::{Bytes, KeyType, StateType, TimeWindow, UserKey, UserType};
+pub use types::{Bytes, KeyType, StateType, Str, TimeWindow, UserKey, UserType};

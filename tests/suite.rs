@@ -19,6 +19,17 @@ mod suite {
     mod runtime_savepoints;
     mod serializers;
     mod state;
+    mod story;
     mod streams;
     mod tidy;
+
+    mod interop {
+        mod content;
+        mod corpus;
+        mod jobs;
+        mod ours;
+        mod refusals;
+        mod releases;
+        mod theirs;
+    }
 }

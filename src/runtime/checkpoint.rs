@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 /// What one task contributes to a checkpoint: state by operator.
 pub(crate) type TaskState = BTreeMap<OperatorId, SubtaskState<'static>>;
 
-/// The version of the format that is written: the newest that Flink 1.15 to 2.3 all read.
+/// The version of the format that is written: the oldest that tells a checkpoint from a savepoint. Flink 1.16 to 2.3 read
+/// it; 1.15 knows version 3 only (`MetadataSerializers`).
 const VERSION: Version = Version::V4;
 
 /// Creates the directories of a job, as Flink does before the first checkpoint

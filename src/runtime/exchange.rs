@@ -4,8 +4,9 @@
 //! travel in the same channels and keep their place among the records. A full channel makes the sender wait, which is
 //! all there is to backpressure.
 
+use super::batch::Batch;
 use super::control::Control;
-use super::record::{Data, Flow, Output, Record};
+use super::record::{Data, Flow, Output};
 use super::snapshot::SnapshotOrder;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -22,13 +23,6 @@ pub(crate) enum Message<T> {
     Watermark(i64),
     Barrier(Arc<SnapshotOrder>),
     EndOfInput,
-}
-
-/// Records in their order.
-pub(crate) struct Batch<T> {
-    pub records: Vec<Record<T>>,
-    /// The key group of each record, where they are sent by key; otherwise empty.
-    pub groups: Vec<u16>,
 }
 
 /// A task's neighbour is gone, so the attempt has failed or was canceled elsewhere.
@@ -57,8 +51,7 @@ pub(crate) enum Routing<T> {
 
 struct Target<T> {
     sender: Sender<Message<T>>,
-    records: Vec<Record<T>>,
-    groups: Vec<u16>,
+    batch: Batch<T>,
 }
 
 impl<T> Target<T> {
@@ -67,27 +60,24 @@ impl<T> Target<T> {
     }
 
     fn flush(&mut self) -> Flow {
-        if self.records.is_empty() {
+        if self.batch.values.is_empty() {
             return Ok(());
         }
-        let records = std::mem::replace(&mut self.records, Vec::with_capacity(BATCH));
-        let groups = match self.groups.is_empty() {
-            true => Vec::new(),
-            false => std::mem::replace(&mut self.groups, Vec::with_capacity(BATCH)),
-        };
-        self.send(Message::Records(Batch { records, groups }))
+        let next = self.batch.empty_alike();
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.send(Message::Records(batch))
     }
 
     #[inline]
-    fn push(&mut self, record: Record<T>) -> Flow {
-        self.records.push(record);
-        if self.records.len() >= BATCH { self.flush() } else { Ok(()) }
+    fn push(&mut self, value: T, timestamp: i64) -> Flow {
+        self.batch.push(value, timestamp);
+        if self.batch.values.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 }
 
 impl<T> NetworkOutput<T> {
     pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
-        let target = |sender| Target { sender, records: Vec::with_capacity(BATCH), groups: Vec::new() };
+        let target = |sender| Target { sender, batch: Batch::with_capacity(BATCH) };
         NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
     }
 
@@ -107,18 +97,29 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
             Routing::ByKey(choose) => {
                 let (target, group) = choose(&value);
                 let target = &mut self.targets[target];
-                target.groups.push(group);
-                target.push(Record { value, timestamp })
+                target.batch.groups.push(group);
+                target.push(value, timestamp)
             }
             Routing::InTurn(next) => {
                 let target = *next;
                 *next = if target + 1 < self.targets.len() { target + 1 } else { 0 };
-                self.targets[target].push(Record { value, timestamp })
+                self.targets[target].push(value, timestamp)
             }
-            Routing::All => {
-                self.targets.iter_mut().try_for_each(|t| t.push(Record { value: value.clone(), timestamp }))
-            }
+            Routing::All => self.targets.iter_mut().try_for_each(|t| t.push(value.clone(), timestamp)),
         }
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        let Routing::ByKey(choose) = &mut self.partitioner else {
+            return batch.drain().try_for_each(|(value, timestamp)| self.collect(value, timestamp));
+        };
+        for (value, timestamp) in batch.drain() {
+            let (target, group) = choose(&value);
+            let target = &mut self.targets[target];
+            target.batch.groups.push(group);
+            target.push(value, timestamp)?;
+        }
+        Ok(())
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

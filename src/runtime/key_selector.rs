@@ -24,7 +24,7 @@ impl<K: 'static, T: 'static, F: Fn(&T) -> K + Clone + Send + 'static> KeySelecto
     type Found<'a> = K;
 
     #[inline]
-    fn key<'a>(&self, value: &'a T) -> K {
+    fn key(&self, value: &T) -> K {
         (self.0)(value)
     }
 }

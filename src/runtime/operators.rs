@@ -12,12 +12,13 @@ pub(crate) use reduce::Reduce;
 pub(crate) use window::{Elements, Folded, WindowOperator};
 pub use window::{Window, WindowAssigner};
 
+use super::batch::Batch;
 use super::control::{Cancellation, Control};
 use super::record::{Data, Flow, MAX_WATERMARK, Output};
 
 /// Takes what a function emits.
 pub struct Collector<'a, U> {
-    pub(crate) output: &'a mut dyn Output<U>,
+    pub(crate) batch: &'a mut Batch<U>,
     pub(crate) timestamp: i64,
 }
 
@@ -25,18 +26,33 @@ impl<U> Collector<'_, U> {
     /// Emits a record, with the timestamp of the one it came from.
     ///
     /// # Errors
-    /// Those of the operators behind; to be passed on.
+    /// To be passed on. There is none now.
     #[inline]
     pub fn collect(&mut self, value: U) -> anyhow::Result<()> {
-        self.output.collect(value, self.timestamp)
+        self.batch.push(value, self.timestamp);
+        Ok(())
     }
 }
 
 /// `map`, `filter` and `flat_map`.
 pub(crate) struct FlatMap<F, U> {
-    pub function: F,
-    pub canceled: Cancellation,
-    pub output: Box<dyn Output<U>>,
+    function: F,
+    canceled: Cancellation,
+    emitted: Batch<U>,
+    output: Box<dyn Output<U>>,
+}
+
+/// So many records are passed on at once, more or less.
+const PASS_ON: usize = 512;
+
+impl<F, U> FlatMap<F, U> {
+    pub fn new(function: F, canceled: Cancellation, output: Box<dyn Output<U>>) -> Self {
+        FlatMap { function, canceled, emitted: Batch::default(), output }
+    }
+
+    fn pass_on(&mut self) -> Flow {
+        if self.emitted.values.is_empty() { Ok(()) } else { self.output.collect_batch(&mut self.emitted) }
+    }
 }
 
 impl<T, U, F> Output<T> for FlatMap<F, U>
@@ -45,10 +61,21 @@ where
     U: Data,
     F: FnMut(T, &mut Collector<'_, U>) -> anyhow::Result<()> + Send,
 {
-    #[inline]
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
         self.canceled.check()?;
-        (self.function)(value, &mut Collector { output: self.output.as_mut(), timestamp })
+        (self.function)(value, &mut Collector { batch: &mut self.emitted, timestamp })?;
+        self.pass_on()
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        for (value, timestamp) in batch.drain() {
+            self.canceled.check()?;
+            (self.function)(value, &mut Collector { batch: &mut self.emitted, timestamp })?;
+            if self.emitted.values.len() >= PASS_ON {
+                self.pass_on()?;
+            }
+        }
+        self.pass_on()
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {
@@ -63,10 +90,17 @@ pub(crate) struct ForEach<F> {
 }
 
 impl<T: Data, F: FnMut(T) -> anyhow::Result<()> + Send> Output<T> for ForEach<F> {
-    #[inline]
     fn collect(&mut self, value: T, _: i64) -> Flow {
         self.canceled.check()?;
         (self.function)(value)
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        for (value, _) in batch.drain() {
+            self.canceled.check()?;
+            (self.function)(value)?;
+        }
+        Ok(())
     }
 
     fn control(&mut self, _: &mut Control<'_>) -> Flow {
@@ -106,11 +140,17 @@ impl<F, T> TimestampAssigner<F, T> {
 }
 
 impl<T: Data, F: FnMut(&T) -> i64 + Send> Output<T> for TimestampAssigner<F, T> {
-    #[inline]
     fn collect(&mut self, value: T, _: i64) -> Flow {
         let timestamp = (self.timestamp)(&value);
         self.newest = self.newest.max(timestamp);
         self.output.collect(value, timestamp)
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        batch.timestamps.clear();
+        batch.timestamps.extend(batch.values.iter().map(|value| (self.timestamp)(value)));
+        self.newest = batch.timestamps.iter().copied().fold(self.newest, i64::max);
+        self.output.collect_batch(batch)
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

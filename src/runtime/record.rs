@@ -1,7 +1,7 @@
 //! What flows through a job: records, and the outputs that operators pass them to.
 
+use super::batch::Batch;
 use super::control::Control;
-use super::exchange::Batch;
 
 /// The timestamp of a record that has none.
 pub const NO_TIMESTAMP: i64 = i64::MIN;
@@ -13,13 +13,6 @@ pub const MAX_WATERMARK: i64 = i64::MAX;
 pub trait Data: Clone + Send + 'static {}
 
 impl<T: Clone + Send + 'static> Data for T {}
-
-/// A value and its event time in milliseconds since the epoch, or [`NO_TIMESTAMP`].
-#[derive(Debug, Clone)]
-pub(crate) struct Record<T> {
-    pub value: T,
-    pub timestamp: i64,
-}
 
 /// Whether to go on; an error fails the task, and with it the attempt.
 pub(crate) type Flow = anyhow::Result<()>;
@@ -34,8 +27,11 @@ pub(crate) trait Output<T>: Send {
 
     /// Takes the records of a batch, in order. State that is asked for many times at once can be looked up with much
     /// less waiting for memory.
-    fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
-        batch.records.into_iter().try_for_each(|record| self.collect(record.value, record.timestamp))
+    ///
+    /// Operators pass on batches too: a step for many records before the next step for them is much faster than one
+    /// record after the other through all steps. The batch is empty afterwards.
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        batch.drain().try_for_each(|(value, timestamp)| self.collect(value, timestamp))
     }
 
     /// Takes a watermark, a barrier, or whatever else a task tells its operators.
@@ -52,6 +48,14 @@ impl<T: Data> Output<T> for FanOut<T> {
             output.collect(value.clone(), timestamp)?;
         }
         last.collect(value, timestamp)
+    }
+
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
+        let Some((last, others)) = self.0.split_last_mut() else { return Ok(()) };
+        for output in others {
+            output.collect_batch(&mut batch.clone())?;
+        }
+        last.collect_batch(batch)
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

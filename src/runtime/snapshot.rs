@@ -323,8 +323,11 @@ pub(crate) struct StateWriter {
 
 struct WriterThread {
     name: String,
-    running: OnceLock<(Option<Sender<Job>>, Mutex<Option<JoinHandle<()>>>)>,
+    running: OnceLock<Running>,
 }
+
+/// The way to the thread, and what to wait for at the end.
+type Running = (Option<Sender<Job>>, Mutex<Option<JoinHandle<()>>>);
 
 impl Drop for WriterThread {
     fn drop(&mut self) {

@@ -11,6 +11,8 @@ pub use sequence::SequenceSource;
 pub use socket::SocketSource;
 
 use super::backend::OperatorStateBackend;
+use super::batch::Batch;
+use super::control::Control;
 use super::graph::OperatorContext;
 use super::record::{Data, Flow, NO_TIMESTAMP, Output};
 use super::snapshot::TaskSnapshot;
@@ -82,17 +84,25 @@ pub trait Source: Clone + Send + 'static {
 
 /// Takes the records of a source.
 pub struct Emitter<'a, T> {
-    pub(crate) output: &'a mut dyn Output<T>,
+    batch: &'a mut Batch<T>,
+    output: &'a mut dyn Output<T>,
 }
 
-impl<T> Emitter<'_, T> {
+/// So many records are passed on at once.
+const PASS_ON: usize = 512;
+
+impl<'a, T> Emitter<'a, T> {
+    pub(crate) fn new(batch: &'a mut Batch<T>, output: &'a mut dyn Output<T>) -> Self {
+        Emitter { batch, output }
+    }
+
     /// Emits a record without a timestamp.
     ///
     /// # Errors
     /// Those of the operators behind the source; to be passed on.
     #[inline]
     pub fn collect(&mut self, value: T) -> anyhow::Result<()> {
-        self.output.collect(value, NO_TIMESTAMP)
+        self.collect_with_timestamp(value, NO_TIMESTAMP)
     }
 
     /// Emits a record with its event time in milliseconds since the epoch.
@@ -101,7 +111,23 @@ impl<T> Emitter<'_, T> {
     /// Those of the operators behind the source; to be passed on.
     #[inline]
     pub fn collect_with_timestamp(&mut self, value: T, timestamp: i64) -> anyhow::Result<()> {
-        self.output.collect(value, timestamp)
+        self.batch.push(value, timestamp);
+        if self.batch.values.len() < PASS_ON { Ok(()) } else { self.pass_on() }
+    }
+
+    /// Says that no record with this timestamp or an earlier one is to come, in milliseconds since the epoch
+    /// (`SourceContext.emitWatermark`).
+    ///
+    /// # Errors
+    /// Those of the operators behind the source; to be passed on.
+    pub fn emit_watermark(&mut self, timestamp: i64) -> anyhow::Result<()> {
+        self.pass_on()?;
+        self.output.control(&mut Control::Watermark(timestamp))
+    }
+
+    /// Gives what was emitted to the operators behind the source.
+    pub(crate) fn pass_on(&mut self) -> Flow {
+        if self.batch.values.is_empty() { Ok(()) } else { self.output.collect_batch(self.batch) }
     }
 }
 
@@ -136,11 +162,17 @@ impl<S: Source> SourceOperator<S::Item> for SourceDriver<S> {
     }
 
     fn poll(&mut self, out: &mut Emitter<'_, S::Item>) -> anyhow::Result<Poll> {
-        self.source.poll(out)
+        let poll = self.source.poll(out)?;
+        out.pass_on()?;
+        Ok(poll)
     }
 
     fn snapshot(&mut self, snapshot: &Arc<TaskSnapshot>) -> Flow {
-        let splits = self.source.splits().into_iter().map(|split| (split.id, split.position, split.end));
+        let splits = self.source.splits();
+        if splits.is_empty() {
+            return Ok(());
+        }
+        let splits = splits.into_iter().map(|split| (split.id, split.position, split.end));
         let mut state = OperatorStateBackend::empty();
         state.put_list(SPLITS, splits.collect());
         state.snapshot(&self.context, snapshot)

@@ -149,9 +149,7 @@ impl<T: Data> DataStream<T> {
         name: &str,
         function: impl FnMut(T, &mut Collector<'_, U>) -> anyhow::Result<()> + Clone + Send + 'static,
     ) -> DataStream<U> {
-        self.operator(name, move |context, output| {
-            Box::new(FlatMap { function: function.clone(), canceled: context.canceled, output })
-        })
+        self.operator(name, move |context, output| Box::new(FlatMap::new(function.clone(), context.canceled, output)))
     }
 
     /// This stream and others, with no order between them.

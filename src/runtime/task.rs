@@ -4,6 +4,7 @@
 //! waits only where nothing is to be done, or where the task behind it is slower.
 
 use super::barrier::{Alignment, BarrierAligner};
+use super::batch::Batch;
 use super::control::Control;
 use super::coordinator::CheckpointMode;
 use super::event::{TaskCommand, TaskEvent, TaskId};
@@ -161,7 +162,7 @@ impl<T: Data> TaskBody for SourceTask<T> {
         let mut pace = Pace::new(context);
         self.source.open()?;
         pace.open(output)?;
-        let mut reading = true;
+        let (mut reading, mut batch) = (true, Batch::default());
         loop {
             loop {
                 let command = match pace.context.commands.try_recv() {
@@ -195,7 +196,7 @@ impl<T: Data> TaskBody for SourceTask<T> {
                 }
                 continue;
             }
-            match self.source.poll(&mut Emitter { output })? {
+            match self.source.poll(&mut Emitter::new(&mut batch, output))? {
                 Poll::More => {}
                 Poll::Idle => output.control(&mut Control::Flush)?,
                 Poll::Finished => {
@@ -313,7 +314,7 @@ impl Gate {
         message: Message<T>,
     ) -> Flow {
         match message {
-            Message::Records(batch) => output.collect_batch(batch)?,
+            Message::Records(mut batch) => output.collect_batch(&mut batch)?,
             Message::Watermark(watermark) => {
                 self.watermarks[channel] = watermark;
                 let lowest = self.watermarks.iter().copied().min().unwrap_or(i64::MIN);

@@ -10,8 +10,9 @@ use crate::model::DistributionMode;
 use crate::model::handle::OperatorStateInfo;
 use crate::wire::{Decoded, EncodeError, JavaStr, Reader};
 
-/// `OperatorBackendSerializationProxy.VERSION` since Flink 1.18; 5 before. Version 6 has the flag for compression.
-const VERSION: i32 = 6;
+/// `OperatorBackendSerializationProxy.VERSION` of Flink 1.8 to 1.17, which later releases read as well. Version 6, of
+/// Flink 1.18 and later, adds the flag for compression, and no earlier release reads it.
+const VERSION: i32 = 5;
 const SECTION: &str = "operator state";
 
 /// The head of a stream of operator state.
@@ -28,7 +29,7 @@ pub struct OperatorHeader {
 }
 
 impl OperatorHeader {
-    /// The head of an uncompressed stream, in the version of Flink 1.18 and later.
+    /// The head of an uncompressed stream, in the version that all releases of Flink since 1.8 read.
     pub fn new(lists: Vec<StateMeta>, broadcasts: Vec<StateMeta>) -> Self {
         OperatorHeader { version: VERSION, compressed: false, lists, broadcasts }
     }
@@ -250,6 +251,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let (bytes, states) = stream();
+        assert!(bytes.starts_with(&[0, 0, 0, 5, 0, 2]), "a version that Flink 1.16 and 1.17 read, and two lists");
         let reader = OperatorReader::new(&bytes, &states).expect("a stream");
         let names: Vec<_> =
             states.iter().map(|state| (state.name.to_string(), state.mode, state.offsets.len())).collect();

@@ -6,11 +6,13 @@
 mod composite;
 mod hash;
 mod number;
+mod str;
 mod string;
 mod user;
 
 pub(super) use composite::read_value as read_map_value;
 pub use hash::{java_hash_of_bytes, java_hash_of_str};
+pub use str::Str;
 pub(super) use string::skip as skip_string;
 pub use user::{UserKey, UserType};
 

@@ -61,7 +61,8 @@ impl Results {
         self.add(what, value, "-", "-", "-", None);
     }
 
-    fn add(&mut self, what: &str, ours: &str, other: &str, ratio: &str, goal: &str, met: Option<bool>) {
+    /// A row of texts, and whether its goal is met.
+    pub fn add(&mut self, what: &str, ours: &str, other: &str, ratio: &str, goal: &str, met: Option<bool>) {
         let met = match met {
             Some(true) => "met",
             Some(false) => "MISSED",
@@ -105,6 +106,7 @@ pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-fn times(ratio: f64) -> String {
+/// Shows a ratio.
+pub fn times(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.2} ×") } else { format!("{ratio:.0} ×") }
 }

@@ -9,6 +9,7 @@
 #   restore JOB PATH [KEY=VALUE...]   starts a job from a checkpoint and lets it run to the end of the sequence
 #       {"restored": [[split, next, end]…], RESULT}, or {"failed": "class: message <- class: message…"}
 #   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
+#   metadata PATH                     what Flink's own classes read in a `_metadata`, in the words of `chkctl inspect --json`
 #   bench words|recovery|keys …       see harness/Bench.java
 #
 # JOB and its RESULT (harness/Jobs.java); word number i of the sequence is "word" + i * 7919 % vocab:

@@ -7,7 +7,7 @@ use crate::runtime::restore::{KeyedPiece, RestoredOperator};
 use crate::runtime::snapshot::SnapshotLayout;
 use crate::state::canonical::CanonicalReader;
 use crate::state::heap::HeapReader;
-use crate::state::{KeyType, KeyedHeader, ranges};
+use crate::state::{KeyType, KeyedBody, KeyedHeader, ranges};
 use crate::wire::Decoded;
 use anyhow::Context;
 use std::ops::Range;
@@ -23,9 +23,15 @@ impl<K: KeyType> KeyedBackend<K> {
             }
             let bytes = piece.stream.read()?;
             let ranges = ranges(&piece.offsets, bytes.len());
-            let result = match piece.layout {
-                SnapshotLayout::Heap => self.restore_heap(&bytes, &ranges, piece, mine, &restored),
-                SnapshotLayout::Canonical => self.restore_canonical(&bytes, &ranges, piece, mine, &restored),
+            // Before Flink 1.14, canonical savepoints have the handle of heap checkpoints; before 1.15, full checkpoints of
+            // RocksDB as well (`FullSnapshotAsyncWriter`).
+            let body = match piece.layout {
+                SnapshotLayout::Heap => KeyedBody::of(&bytes, piece.range.start, &piece.offsets),
+                SnapshotLayout::Canonical => KeyedBody::Canonical,
+            };
+            let result = match body {
+                KeyedBody::Heap => self.restore_heap(&bytes, &ranges, piece, mine),
+                KeyedBody::Canonical => self.restore_canonical(&bytes, &ranges, piece, mine, &restored),
             };
             result.with_context(|| format!("the keyed state of {} cannot be restored", self.context.name))?;
         }
@@ -66,7 +72,6 @@ impl<K: KeyType> KeyedBackend<K> {
         ranges: &[Range<u64>],
         piece: &KeyedPiece,
         mine: Range<i32>,
-        _: &RestoredOperator,
     ) -> anyhow::Result<()> {
         let reader = HeapReader::new(bytes)?;
         let tables = self.match_states(reader.header())?;

@@ -296,7 +296,9 @@ impl<UK: StateType + Eq + Hash, UV: StateType> MapState<UK, UV> {
 }
 
 /// One value per key, into which others are folded.
-pub struct ReducingState<V>(TableId<(), V>, Arc<dyn Fn(&mut V, V) + Send + Sync>);
+pub struct ReducingState<V>(TableId<(), V>, Arc<Reducer<V>>);
+
+type Reducer<V> = dyn Fn(&mut V, V) + Send + Sync;
 
 impl<V> Clone for ReducingState<V> {
     fn clone(&self) -> Self {

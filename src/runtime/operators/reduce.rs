@@ -1,11 +1,11 @@
 //! The running reduction of each key (`StreamGroupedReduceOperator`).
 
 use crate::runtime::backend::{KeyedBackend, Lookup, TableId};
+use crate::runtime::batch::Batch;
 use crate::runtime::control::Control;
-use crate::runtime::exchange::Batch;
 use crate::runtime::graph::OperatorContext;
 use crate::runtime::key_selector::KeySelector;
-use crate::runtime::record::{Data, Flow, Output, Record};
+use crate::runtime::record::{Data, Flow, Output};
 use crate::state::{KeyType, KeyedStateType, StateType};
 use std::borrow::Borrow;
 
@@ -20,12 +20,13 @@ pub(crate) struct Reduce<K, T, F, S> {
     state: Option<TableId<(), T>>,
     output: Box<dyn Output<T>>,
     lookups: Vec<Lookup>,
+    results: Batch<T>,
 }
 
 impl<K: KeyType, T: Data + StateType, F, S> Reduce<K, T, F, S> {
     pub fn new(context: OperatorContext, selector: S, function: F, output: Box<dyn Output<T>>) -> Self {
-        let (backend, lookups) = (KeyedBackend::new(context), Vec::new());
-        Reduce { selector, function, backend, state: None, output, lookups }
+        let (backend, lookups, results) = (KeyedBackend::new(context), Vec::new(), Batch::default());
+        Reduce { selector, function, backend, state: None, output, lookups, results }
     }
 }
 
@@ -37,26 +38,27 @@ where
     S: KeySelector<K, T>,
 {
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
-        self.collect_batch(Batch { records: vec![Record { value, timestamp }], groups: Vec::new() })
+        let mut batch = Batch::default();
+        batch.push(value, timestamp);
+        self.collect_batch(&mut batch)
     }
 
-    fn collect_batch(&mut self, batch: Batch<T>) -> Flow {
+    fn collect_batch(&mut self, batch: &mut Batch<T>) -> Flow {
         let Some(state) = self.state else { return Ok(()) };
-        let Batch { records, mut groups } = batch;
-        if groups.len() != records.len() {
-            let group = |record: &Record<T>| self.backend.key_group(self.selector.key(&record.value).borrow());
-            groups = records.iter().map(group).collect::<anyhow::Result<_>>()?;
+        let Batch { values, timestamps, groups } = batch;
+        if groups.len() != values.len() {
+            let group = |value: &T| self.backend.key_group(self.selector.key(value).borrow());
+            *groups = values.iter().map(group).collect::<anyhow::Result<_>>()?;
         }
-        for group in &groups {
+        for group in groups.iter() {
             self.backend.check_group(*group)?;
         }
         let table = self.backend.table(state);
         self.lookups.clear();
-        let lookup =
-            |(record, group): (&Record<T>, &u16)| table.lookup(*group, self.selector.key(&record.value).borrow(), &());
-        self.lookups.extend(records.iter().zip(&groups).map(lookup));
+        let lookup = |(value, group): (&T, &u16)| table.lookup(*group, self.selector.key(value).borrow(), &());
+        self.lookups.extend(values.iter().zip(groups.iter()).map(lookup));
         table.look_ahead(&mut self.lookups);
-        for (Record { value, timestamp }, lookup) in records.into_iter().zip(&self.lookups) {
+        for (value, lookup) in values.drain(..).zip(&self.lookups) {
             let found = table.find(*lookup, self.selector.key(&value).borrow(), &());
             let result = match found {
                 Some(found) => table.change(found, |state| (self.function)(state, value))?,
@@ -65,9 +67,12 @@ where
                     table.add(*lookup, key, (), value)
                 }
             };
-            self.output.collect(result.clone(), timestamp)?;
+            self.results.values.push(result.clone());
         }
-        Ok(())
+        std::mem::swap(&mut self.results.timestamps, timestamps);
+        timestamps.clear();
+        groups.clear();
+        self.output.collect_batch(&mut self.results)
     }
 
     fn control(&mut self, event: &mut Control<'_>) -> Flow {

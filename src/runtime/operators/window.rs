@@ -2,6 +2,7 @@
 
 use super::Collector;
 use crate::runtime::backend::{KeyedBackend, TableId, Timer, TimersId};
+use crate::runtime::batch::Batch;
 use crate::runtime::control::Control;
 use crate::runtime::graph::OperatorContext;
 use crate::runtime::key_selector::KeySelector;
@@ -128,6 +129,7 @@ pub(crate) struct WindowOperator<K, T, U, C: WindowContents<T>, F, S> {
     backend: KeyedBackend<K>,
     states: Option<States<C::State>>,
     watermark: i64,
+    emitted: Batch<U>,
     output: Box<dyn Output<U>>,
 }
 
@@ -163,7 +165,17 @@ where
         output: Box<dyn Output<U>>,
     ) -> Self {
         let backend = KeyedBackend::new(context);
-        WindowOperator { key, assigner, contents, then, backend, states: None, watermark: i64::MIN, output }
+        WindowOperator {
+            key,
+            assigner,
+            contents,
+            then,
+            backend,
+            states: None,
+            watermark: i64::MIN,
+            emitted: Batch::default(),
+            output,
+        }
     }
 
     fn open(&mut self) -> Flow {
@@ -180,11 +192,11 @@ where
         while let Some(Timer { group, key, namespace: window, .. }) = self.backend.timers(timers).pop(time)? {
             if let Some(state) = self.backend.table(states.contents).remove(group, &key, &window)? {
                 // As Flink does it, a result has the last millisecond of its window.
-                let mut out = Collector { output: self.output.as_mut(), timestamp: window.end.saturating_sub(1) };
+                let mut out = Collector { batch: &mut self.emitted, timestamp: window.end.saturating_sub(1) };
                 (self.then)(&key, &window, state, &mut out)?;
             }
         }
-        Ok(())
+        if self.emitted.values.is_empty() { Ok(()) } else { self.output.collect_batch(&mut self.emitted) }
     }
 }
 

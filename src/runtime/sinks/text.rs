@@ -20,7 +20,7 @@ macro_rules! text_by_display {
     };
 }
 
-text_by_display!(String, &'static str, compact_str::CompactString, bool, char, i8, i16, i32, i64, u8, u16, u32, u64);
+text_by_display!(String, &'static str, crate::state::Str, bool, char, i8, i16, i32, i64, u8, u16, u32, u64);
 
 /// Java writes a whole number with `.0`.
 macro_rules! text_by_debug {

@@ -1,9 +1,5 @@
 //! Java's `hashCode` of strings and byte arrays.
 
-const P2: i32 = 31_i32.wrapping_pow(2);
-const P3: i32 = 31_i32.wrapping_pow(3);
-const P4: i32 = 31_i32.wrapping_pow(4);
-
 /// `java.util.Arrays.hashCode(byte[])`.
 pub fn java_hash_of_bytes(bytes: &[u8]) -> i32 {
     hash_more(1, bytes)
@@ -16,27 +12,79 @@ pub(super) fn hash_more(hash: i32, bytes: &[u8]) -> i32 {
 
 /// `String.hashCode`: over UTF-16 units.
 ///
-/// Four bytes at a time while they are ASCII: called once per record, and the chain of multiplications is what it
-/// costs.
+/// Eight bytes at a time while they are ASCII: this is called once per record, and byte by byte it would be a chain of as
+/// many multiplications.
 #[inline]
 pub fn java_hash_of_str(text: &str) -> i32 {
-    let (chunks, rest) = text.as_bytes().as_chunks::<4>();
-    let mut hash = 0_i32;
-    let mut seen = 0_u8;
-    for [a, b, c, d] in chunks {
-        seen |= a | b | c | d;
-        let four = i32::from(*a)
-            .wrapping_mul(P3)
-            .wrapping_add(i32::from(*b).wrapping_mul(P2))
-            .wrapping_add(i32::from(*c).wrapping_mul(31))
-            .wrapping_add(i32::from(*d));
-        hash = hash.wrapping_mul(P4).wrapping_add(four);
+    let bytes = text.as_bytes();
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut hash = HashOfTail(0);
+    let mut seen = 0_u64;
+    for chunk in chunks {
+        let eight = u64::from_le_bytes(*chunk);
+        seen |= eight;
+        hash = hash.then(eight, 8);
     }
-    for byte in rest {
-        seen |= byte;
-        hash = hash.wrapping_mul(31).wrapping_add(i32::from(*byte));
+    // At most seven are left.
+    let tail = rest.iter().rev().fold(0_u64, |tail, byte| (tail << 8) | u64::from(*byte));
+    seen |= tail;
+    if !rest.is_empty() {
+        hash = hash.then(tail, rest.len());
     }
-    if seen < 0x80 { hash } else { of_units(text) }
+    if seen & 0x8080_8080_8080_8080 == 0 { hash.get() } else { of_units(text) }
+}
+
+/// The hash of what was seen so far of a text of ASCII.
+#[derive(Clone, Copy)]
+pub(super) struct HashOfTail(u32);
+
+impl HashOfTail {
+    /// The hash of at most eight characters, the first in the lowest byte, zeros behind the last.
+    #[inline]
+    pub fn of(characters: u64, count: usize) -> Self {
+        HashOfTail(0).then(characters, count)
+    }
+
+    /// Goes on with at most eight more characters.
+    #[inline]
+    pub fn then(self, characters: u64, count: usize) -> Self {
+        // Zeros before the first character change nothing, those behind the last would.
+        let unused = 64_usize.wrapping_sub(count.wrapping_mul(8));
+        let shifted = u32::try_from(unused).ok().and_then(|unused| characters.checked_shl(unused)).unwrap_or(0);
+        let power = POWERS.get(count).copied().unwrap_or(1);
+        HashOfTail(self.0.wrapping_mul(power).wrapping_add(of_eight(shifted)))
+    }
+
+    /// What Java's `hashCode` gives.
+    #[inline]
+    pub fn get(self) -> i32 {
+        self.0.cast_signed()
+    }
+}
+
+/// 31 to the power of 0 to 8.
+const POWERS: [u32; 9] = [
+    1,
+    31,
+    31_u32.pow(2),
+    31_u32.pow(3),
+    P4,
+    31_u32.pow(5),
+    31_u32.pow(6),
+    P4.wrapping_mul(31_u32.pow(3)),
+    P4.wrapping_mul(P4),
+];
+const P4: u32 = 31_u32.pow(4);
+
+/// The hash of eight ASCII characters, the first in the lowest byte: pairs of neighbours are put together three times.
+/// Zero bytes before the first character change nothing.
+#[inline]
+fn of_eight(bytes: u64) -> u32 {
+    const BYTES: u64 = 0x00ff_00ff_00ff_00ff;
+    const PAIRS: u64 = 0x0000_ffff_0000_ffff;
+    let pairs = (bytes & BYTES).wrapping_mul(31).wrapping_add((bytes >> 8) & BYTES);
+    let fours = (pairs & PAIRS).wrapping_mul(961).wrapping_add((pairs >> 16) & PAIRS);
+    (fours as u32).wrapping_mul(P4).wrapping_add((fours >> 32) as u32)
 }
 
 #[cold]
@@ -54,6 +102,19 @@ mod tests {
         assert_eq!(java_hash_of_str(""), 0);
         assert_eq!(java_hash_of_str("état𝄞"), -1_807_440_376);
         assert_eq!(java_hash_of_str("the quick brown fox jumps over the lazy dog"), -2_082_818_701);
+    }
+
+    #[test]
+    fn strings_of_every_length_hash_as_their_units_do() {
+        let text = "word12345 and a few more words: 0123456789 ABCDEFGHIJ";
+        for start in 0..9 {
+            for end in start..text.len() {
+                let part = text.get(start..end).expect("ASCII");
+                assert_eq!(java_hash_of_str(part), of_units(part), "{part:?}");
+                let mixed = format!("{part}ü{part}");
+                assert_eq!(java_hash_of_str(&mixed), of_units(&mixed), "{mixed:?}");
+            }
+        }
     }
 
     #[test]

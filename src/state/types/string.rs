@@ -6,7 +6,6 @@
 use super::{KeyType, StateType, java_hash_of_str};
 use crate::state::serializer::SerializerSnapshot;
 use crate::wire::{Decoded, EncodeError, Problem, Reader};
-use compact_str::CompactString;
 
 #[inline]
 fn put_var(out: &mut Vec<u8>, mut value: u32) {
@@ -83,7 +82,7 @@ fn take_length(input: &mut Reader<'_>) -> Decoded<Option<usize>> {
 
 /// Hands the text to `make`: as a slice of the input where it is ASCII.
 #[inline]
-fn read_with<T>(input: &mut Reader<'_>, make: impl FnOnce(&str) -> T) -> Decoded<T> {
+pub(super) fn read_with<T>(input: &mut Reader<'_>, make: impl FnOnce(&str) -> T) -> Decoded<T> {
     let start = input.offset();
     let Some(units) = take_length(input)? else {
         return Err(input.invalid_at(start, "a null where a string is needed"));
@@ -134,37 +133,30 @@ pub(in crate::state) fn skip(input: &mut Reader<'_>) -> Decoded<()> {
     Ok(())
 }
 
-macro_rules! text {
-    ($type:ty, $make:expr) => {
-        impl StateType for $type {
-            const VARIABLE_LENGTH: bool = true;
+impl StateType for String {
+    const VARIABLE_LENGTH: bool = true;
 
-            fn serializer() -> SerializerSnapshot {
-                SerializerSnapshot::string()
-            }
+    fn serializer() -> SerializerSnapshot {
+        SerializerSnapshot::string()
+    }
 
-            #[inline]
-            fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-                write(self, out)
-            }
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        write(self, out)
+    }
 
-            #[inline]
-            fn read(input: &mut Reader<'_>) -> Decoded<Self> {
-                read_with(input, |text| $make(text))
-            }
-        }
-
-        impl KeyType for $type {
-            #[inline]
-            fn java_hash(&self) -> i32 {
-                java_hash_of_str(self)
-            }
-        }
-    };
+    #[inline]
+    fn read(input: &mut Reader<'_>) -> Decoded<Self> {
+        read_with(input, str::to_owned)
+    }
 }
 
-text!(String, String::from);
-text!(CompactString, CompactString::new);
+impl KeyType for String {
+    #[inline]
+    fn java_hash(&self) -> i32 {
+        java_hash_of_str(self)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -184,8 +176,6 @@ mod tests {
             let mut input = Reader::new(&bytes, "test");
             assert_eq!(String::read(&mut input).as_deref(), Ok(text));
             assert_eq!(input.left(), 0);
-            let mut input = Reader::new(&bytes, "test");
-            assert_eq!(CompactString::read(&mut input).as_deref(), Ok(text));
             let mut input = Reader::new(&bytes, "test");
             assert_eq!(skip(&mut input), Ok(()));
             assert_eq!(input.left(), 0);

@@ -23,7 +23,7 @@ import java.util.Map;
  * <p>recovery vocab= par= rate= ck= delay= rounds=: the word "error" makes a map fail; from the exception until all
  * tasks run and until the first output, each less the delay of the restart strategy.
  *
- * <p>keys keys= par= rate= rounds=: so many String keys on the heap. Used heap per key; checkpoints: how long, how
+ * <p>keys keys= par= rate= rounds= restores=ROUNDS: so many String keys on the heap. Used heap per key; checkpoints: how long, how
  * large, and the longest gap between two records of a sink meanwhile, and without one; restore: from submission to all
  * tasks running and to the first record of any, the longest time a task was INITIALIZING, and used heap then. Wants
  * -Xmx6g for 5 million keys.
@@ -131,7 +131,7 @@ final class Bench {
             cluster.cancel(id);
         }
         List<Map<String, Object>> restores = list(answer, "restores");
-        for (int round = 0; round < rounds; round++) {
+        for (int round = 0; round < given.count("restores", rounds); round++) {
             Probe.reset();
             collectGarbage();
             restores.add(restore(options, path));

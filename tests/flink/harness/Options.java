@@ -8,7 +8,7 @@ import java.util.TreeMap;
 /** The KEY=VALUE words of a command; what they mean is at the head of flink.sh. */
 final class Options implements Serializable {
     private static final Set<String> KNOWN = Set.of("allowNonRestored", "ck", "collect", "delay", "dir", "from", "hold",
-            "inline", "keys", "line", "maxpar", "n", "par", "rate", "rounds", "runs", "savepoint", "sliding", "sources",
+            "inline", "keys", "line", "maxpar", "n", "par", "rate", "restores", "rounds", "runs", "savepoint", "sliding", "sources",
             "timeout", "vocab");
 
     final TreeMap<String, String> values = new TreeMap<>();
