@@ -363,3 +363,84 @@ fn windows_of_event_time_need_timestamps() {
     collect(&keyed.window(WindowAssigner::tumbling(Duration::from_secs(1))).reduce(|into, n| *into += n));
     assert!(whole(environment.execute("no timestamps")).contains("no timestamp marker"));
 }
+
+#[test]
+fn lines_of_a_file_are_read_once_by_any_number_of_subtasks_and_over_a_restore() {
+    let place = Place::new();
+    let file = place.dir.join("lines");
+    let lines: Vec<String> = (0..20_000).map(|n| format!("line {n} {}", "x".repeat(n % 50))).collect();
+    std::fs::write(&file, lines.join("\n") + "\r\n\nwithout an end").expect("written");
+    let mut expected = lines;
+    expected.extend([String::new(), "without an end".to_owned()]);
+    expected.sort();
+    for (before, after) in [(1, 4), (3, 2), (4, 3)] {
+        let place = Place::new();
+        let program = |environment: &Environment, slow: bool| {
+            let lines = environment.text_file(&file).uid("file").map(move |line: String| {
+                if slow && line.starts_with("line 1") && line.ends_with('x') {
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+                line
+            });
+            lines.sink_to_files(place.sink()).uid("sink");
+        };
+        let environment = place.environment();
+        environment.parallelism(before);
+        program(&environment, true);
+        let job = environment.start("lines").expect("it starts");
+        super::jobs::wait_for("checkpoints", || place.newest() >= 2 || job.is_finished());
+        job.cancel();
+        let outcome = job.wait().expect("it ends");
+        if let Some(checkpoint) = outcome.checkpoint {
+            let environment = place.environment();
+            environment.parallelism(after).restore_from(checkpoint);
+            program(&environment, false);
+            environment.execute("lines").expect("it finishes");
+        }
+        let mut output = place.output();
+        output.sort();
+        assert!(output == expected, "{before} to {after}: {} of {}", output.len(), expected.len());
+    }
+}
+
+#[test]
+fn lines_of_a_socket_are_read_until_it_is_closed() {
+    use std::io::Write;
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = server.local_addr().expect("an address").port();
+    let sending = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().expect("a connection");
+        for part in ["to be\r\nor n", "ot\n", "to be"] {
+            stream.write_all(part.as_bytes()).expect("sent");
+            std::thread::sleep(ms(20));
+        }
+    });
+    let environment = Environment::new();
+    let seen = collect(&environment.parallelism(3).socket_text_stream("127.0.0.1", port));
+    environment.execute("socket").expect("it finishes");
+    sending.join().expect("no panic");
+    assert_eq!(*locked(&seen), ["to be", "or not", "to be"]);
+}
+
+#[test]
+fn windows_of_processing_time_fire_while_the_job_runs() {
+    let environment = Environment::new();
+    let numbers = environment.source("Metered", Metered::new(i64::MAX, 10)).map(|_| (0_i64, 1_i64));
+    let keyed = numbers.key_by(|(key, _)| *key);
+    let windows = keyed.window(WindowAssigner::tumbling(ms(50)).processing_time());
+    let seen = collect(&windows.sum(|(_, count)| count));
+    let job = environment.start("clock").expect("it starts");
+    super::jobs::wait_for("windows", || locked(&seen).iter().map(|(_, count)| count).sum::<i64>() == 10);
+    drop(job);
+}
+
+#[test]
+fn two_sinks_may_share_a_directory() {
+    let place = Place::new();
+    let environment = place.environment();
+    let numbers = environment.sequence(0, 1000);
+    numbers.filter(|n| n % 2 == 0).sink_to_files(place.sink()).uid("even");
+    numbers.filter(|n| n % 2 == 1).sink_to_files(place.sink()).uid("odd");
+    environment.execute("shared").expect("it finishes");
+    assert_eq!(place.output().len(), 1000);
+}

@@ -1,7 +1,8 @@
 //! Restores: at another parallelism, of other programs, and of snapshots that are not whole.
 
-use super::jobs::{Metered, Place, assert_counted_once, children, collect, count, location, locked, whole};
+use super::jobs::{Metered, Place, assert_counted_once, children, collect, count, location, locked, wait_for, whole};
 use chkctl::model::Location;
+use chkctl::runtime::coordinator::SavepointFormat;
 use chkctl::runtime::{
     Environment, KeyedContext, KeyedProcessFunction, StateRegistry, TimeDomain, ValueState, WindowAssigner,
 };
@@ -83,6 +84,46 @@ fn a_checkpoint_of_any_parallelism_is_restored_at_any_other_with_exact_results()
             windows.sort_unstable();
             assert_eq!(windows, (0..5).map(|key| (key, 200)).collect::<Vec<_>>(), "{before} to {after}");
         }
+    }
+}
+
+#[test]
+fn state_that_changes_while_it_is_captured_is_restored_as_it_was_at_the_barrier() {
+    const KEYS: i64 = 20_000;
+    const ROUNDS: i64 = 20;
+    let program = |environment: &Environment, source: &Metered| {
+        let ones = environment.source("Metered", source.clone()).uid("source").map(|n| (n % KEYS, 1_i64));
+        let counts = ones.key_by(|(key, _)| *key).sum(|(_, count)| count).uid("count");
+        collect(&counts.filter(|(_, count)| *count <= 2 || *count >= ROUNDS))
+    };
+    for format in [None, Some(SavepointFormat::Canonical)] {
+        let place = Place::new();
+        let environment = place.environment();
+        let source = Metered::new(i64::MAX, 2 * KEYS);
+        let seen = program(&environment, &source);
+        let job = environment.start("busy").expect("it starts");
+        wait_for("state", || locked(&seen).len() == 40_000);
+        // From here on records come without a pause, and change what is being captured.
+        source.allow((ROUNDS - 5) * KEYS);
+        let snapshot = match format {
+            None => {
+                place.wait_for_checkpoints(2);
+                drop(job);
+                place.latest()
+            }
+            Some(format) => job.savepoint(None, format).expect("a savepoint"),
+        };
+        let environment = place.environment();
+        // Every key comes to the same count, whenever it was captured.
+        let source = Metered::new(ROUNDS * KEYS, ROUNDS * KEYS);
+        let after = program(&environment, &source);
+        environment.restore_from(snapshot).execute("busy").expect("it finishes");
+        let mut after = locked(&after).clone();
+        after.retain(|(_, count)| *count > 2);
+        after.sort_unstable();
+        let wrong = after.iter().filter(|(_, count)| *count != ROUNDS).count();
+        assert_eq!((after.len(), wrong), (20_000, 0));
+        place.verify();
     }
 }
 

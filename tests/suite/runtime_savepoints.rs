@@ -211,6 +211,32 @@ fn timers_of_processing_time_do_not_fire_between_the_savepoint_and_the_end() {
 }
 
 #[test]
+fn a_source_reads_nothing_behind_the_savepoint_that_stops_it() {
+    let place = Place::new();
+    let storage = Arc::new(Hanging::default());
+    let environment = place.environment();
+    environment.storage(storage.clone()).checkpoints(|config| config.in_line_threshold = 0);
+    let source = Metered::new(1000, 500);
+    counting(&place, &environment, &source);
+    let job = environment.start("reads on").expect("it starts");
+    place.wait_for_checkpoints(1);
+    storage.gate.close();
+    let savepoint = std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| job.stop_with_savepoint(None, SavepointFormat::Native, false));
+        std::thread::sleep(ms(100));
+        source.allow(1000);
+        std::thread::sleep(ms(50));
+        storage.gate.open();
+        stopping.join().expect("no panic").expect("a savepoint")
+    });
+    job.wait().expect("it finishes");
+    let environment = place.environment();
+    counting(&place, &environment, &Metered::new(1000, 1000));
+    environment.restore_from(savepoint).execute("goes on").expect("it finishes");
+    assert_counted_once(place.output(), 1000);
+}
+
+#[test]
 fn a_stop_whose_savepoint_expires_fails_the_attempt_since_its_sources_have_stopped() {
     let place = Place::new();
     let storage = Arc::new(Hanging::default());
@@ -257,6 +283,7 @@ fn a_job_that_cannot_stop_after_its_savepoint_fails_and_names_the_savepoint() {
     wait_for("records", || locked(&seen).len() == 500);
     wait_for("all tasks", || job.savepoint(None, SavepointFormat::Native).is_ok());
     let savepoint = job.stop_with_savepoint(None, SavepointFormat::Native, false).expect("a savepoint");
+    wait_for("its end", || job.is_finished());
     let error = whole(job.wait());
     assert!(error.contains(&savepoint.to_string()), "{error}");
     let environment = place.environment();

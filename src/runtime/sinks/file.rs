@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Writes records to files below a directory, with parts for each subtask and checkpoint: `part-…`. Files whose names
-/// begin with a dot are not committed. A directory belongs to one sink of one job.
+/// begin with a dot are not committed. A directory belongs to the sinks of one job.
 pub struct FileSink<T> {
     directory: Location,
     format: Arc<Format<T>>,
@@ -129,8 +129,9 @@ impl<T> FileSinkOperator<T> {
         }
         if self.current.is_none() {
             let (subtask, attempt) = (self.context.subtask, &self.context.attempt);
-            let last = format!("part-{subtask}-{attempt}-{}", self.counter);
-            let hidden = format!("{}{subtask}-{}.inprogress.{attempt}", self.hidden_prefix(), self.counter);
+            let sink = self.hidden_prefix();
+            let last = format!("{}{subtask}-{attempt}-{}", sink.trim_start_matches('.'), self.counter);
+            let hidden = format!("{sink}{subtask}-{}.inprogress.{attempt}", self.counter);
             self.counter += 1;
             let file = self.sink.storage.create(&place(&self.sink.directory, &hidden))?;
             self.current = Some((file, (hidden, last)));
