@@ -26,6 +26,9 @@ const LONGEST_SLICE: Duration = Duration::from_millis(1);
 /// The shortest slice that is worth its looks at the clock.
 const SHORTEST_SLICE: Duration = Duration::from_micros(50);
 
+/// How long a task without records waits for some between two slices.
+const IDLE_CAPTURE: Duration = Duration::from_micros(300);
+
 /// How long a task without work leaves a writer alone that is behind; it takes longer to write what is on its way.
 const WRITER_HEAD_START: Duration = Duration::from_micros(500);
 
@@ -132,11 +135,13 @@ impl Pace {
                 output.control(&mut Control::Flush)?;
             }
         }
-        if self.capturing {
-            self.capture(output, (now - self.worked_since).clamp(SHORTEST_SLICE, LONGEST_SLICE))?;
+        match self.capturing {
+            true => self.capture(output, (now - self.worked_since).clamp(SHORTEST_SLICE, LONGEST_SLICE)),
+            false => {
+                self.worked_since = now;
+                Ok(())
+            }
         }
-        self.worked_since = now;
-        Ok(())
     }
 
     fn capture<T>(&mut self, output: &mut dyn Output<T>, duration: Duration) -> Flow {
@@ -150,7 +155,9 @@ impl Pace {
     /// How long a task without work may sleep.
     fn patience(&self) -> Duration {
         match (self.capturing, self.blocked) {
-            (true, false) => Duration::ZERO,
+            // As long as a slice may be, so that a task that has nothing else to do leaves half of a core to those who
+            // may send it records.
+            (true, false) => IDLE_CAPTURE,
             (true, true) => WRITER_HEAD_START,
             (false, _) => self.next_tick.saturating_duration_since(Instant::now()),
         }
@@ -307,11 +314,6 @@ impl Gate {
     /// Waits for a message or a command.
     fn wait<T>(&self, inputs: &Receivers<T>, pace: &Pace) {
         let patience = pace.patience();
-        if patience.is_zero() {
-            // A capture goes on, and needs no more of a core than those leave who may send records.
-            std::thread::yield_now();
-            return;
-        }
         let mut waiting = Select::new();
         waiting.recv(&pace.context.commands);
         for (channel, input) in inputs.iter().enumerate() {

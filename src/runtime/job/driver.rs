@@ -117,8 +117,9 @@ impl Driver {
     pub fn run(mut self, commands: &Receiver<JobCommand>) -> anyhow::Result<JobOutcome> {
         self.job_switched("CREATED", "RUNNING");
         let mut restored = self.origin.take();
+        let mut recovery = Ok(());
         loop {
-            let end = match self.recover(&mut restored).and_then(|()| self.attempt(restored.as_ref(), commands)) {
+            let end = match recovery.and_then(|()| self.attempt(restored.as_ref(), commands)) {
                 Ok(end) => end,
                 Err(error) => End::Failed(Instant::now(), error),
             };
@@ -151,6 +152,8 @@ impl Driver {
                 }
                 Decision::RestartAfter(delay) => {
                     self.job_switched("RUNNING", "RESTARTING");
+                    // All tasks are gone and nothing is being completed, so this need not wait for the delay to pass.
+                    recovery = self.recover(&mut restored);
                     if !self.wait_until(failed_at + delay, commands) {
                         self.job_switched("RESTARTING", "CANCELED");
                         return Ok(self.end(TerminalState::Canceled, JobStatus::Canceled));
@@ -164,9 +167,7 @@ impl Driver {
 
     /// Before a restart: what to go on from.
     fn recover(&mut self, restored: &mut Option<Restored>) -> anyhow::Result<()> {
-        if self.restarted > 0
-            && let Some(latest) = self.latest()?
-        {
+        if let Some(latest) = self.latest()? {
             *restored = Some(latest);
         }
         Ok(())
