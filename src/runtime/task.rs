@@ -250,6 +250,8 @@ struct Gate {
     watermark: i64,
     open: usize,
     next: usize,
+    /// The task in front is gone: it has finished a little earlier, or failed, in which case the job says so.
+    gone: Vec<bool>,
 }
 
 impl<T: Data> TaskBody for InputTask<T> {
@@ -262,6 +264,7 @@ impl<T: Data> TaskBody for InputTask<T> {
             watermark: i64::MIN,
             open: inputs.len(),
             next: 0,
+            gone: vec![false; inputs.len()],
         };
         let mut pace = Pace::new(context);
         pace.open(output)?;
@@ -280,7 +283,7 @@ impl<T: Data> TaskBody for InputTask<T> {
                 }
             }
             pace.between(output)?;
-            match gate.take(&inputs)? {
+            match gate.take(&inputs) {
                 Some((channel, message)) => gate.on_message(&mut pace, output, channel, message)?,
                 None => {
                     output.control(&mut Control::Flush)?;
@@ -293,22 +296,22 @@ impl<T: Data> TaskBody for InputTask<T> {
 
 impl Gate {
     /// The next message of any channel that is not blocked, each in its turn.
-    fn take<T>(&mut self, inputs: &Receivers<T>) -> anyhow::Result<Option<(usize, Message<T>)>> {
+    fn take<T>(&mut self, inputs: &Receivers<T>) -> Option<(usize, Message<T>)> {
         for step in 0..inputs.len() {
             let channel = (self.next + step) % inputs.len();
-            if self.aligner.is_blocked(channel) {
+            if self.gone[channel] || self.aligner.is_blocked(channel) {
                 continue;
             }
             match inputs[channel].try_recv() {
                 Ok(message) => {
                     self.next = channel + 1;
-                    return Ok(Some((channel, message)));
+                    return Some((channel, message));
                 }
                 Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
+                Err(TryRecvError::Disconnected) => self.gone[channel] = true,
             }
         }
-        Ok(None)
+        None
     }
 
     /// Waits for a message or a command.
@@ -317,7 +320,7 @@ impl Gate {
         let mut waiting = Select::new();
         waiting.recv(&pace.context.commands);
         for (channel, input) in inputs.iter().enumerate() {
-            if !self.aligner.is_blocked(channel) {
+            if !self.gone[channel] && !self.aligner.is_blocked(channel) {
                 waiting.recv(input);
             }
         }
@@ -356,5 +359,35 @@ impl Gate {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::record::Nowhere;
+
+    #[test]
+    fn a_task_whose_neighbour_has_finished_before_it_goes_on_until_it_is_told_to_finish() {
+        let (to_task, commands) = crossbeam_channel::unbounded();
+        let (events, reports) = crossbeam_channel::unbounded();
+        let (records, input) = crossbeam_channel::bounded::<Message<i64>>(8);
+        let context = TaskContext {
+            id: TaskId { vertex: 1, subtask: 0 },
+            commands,
+            events,
+            canceled: Arc::default(),
+            mode: CheckpointMode::ExactlyOnce,
+            buffer_timeout: Duration::from_millis(1),
+        };
+        let task = Box::new(InputTask { inputs: vec![input], output: Box::new(Nowhere) });
+        let thread = std::thread::spawn(move || task.run(context));
+        assert!(records.send(Message::EndOfInput).is_ok());
+        drop(records);
+        while !matches!(reports.recv(), Ok(TaskEvent::Ended(_))) {}
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(!thread.is_finished(), "it has output to commit, perhaps");
+        assert!(to_task.send(TaskCommand::Finish).is_ok());
+        assert!(thread.join().expect("no panic").is_ok());
     }
 }

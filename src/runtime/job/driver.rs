@@ -62,6 +62,8 @@ struct Progress {
     /// The tasks were told to finish.
     finishing: bool,
     canceled: bool,
+    /// A task has given up because a neighbour was gone, which has to have a reason.
+    deserted: bool,
     failure: Option<(Instant, anyhow::Error)>,
 }
 
@@ -242,6 +244,7 @@ impl Driver {
             stopping: None,
             finishing: false,
             canceled: false,
+            deserted: false,
             failure: None,
         };
         while progress.gone.len() < progress.attempt.executions.len() {
@@ -252,6 +255,7 @@ impl Driver {
         Ok(match progress.failure {
             _ if progress.canceled => End::Canceled,
             Some((at, cause)) => End::Failed(at, cause),
+            None if progress.deserted => End::Failed(Instant::now(), anyhow::anyhow!("a task lost its neighbour")),
             None => End::Finished,
         })
     }
@@ -318,6 +322,7 @@ impl Driver {
         match how {
             Departure::Finished => progress.states.switch(task, TaskState::Finished, None),
             Departure::Canceled => {
+                progress.deserted = true;
                 if progress.states.of(task) != TaskState::Canceling {
                     progress.states.switch(task, TaskState::Canceling, None);
                 }
