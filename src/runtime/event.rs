@@ -36,6 +36,8 @@ pub(crate) enum Departure {
 /// What the job tells a task.
 #[derive(Clone)]
 pub(crate) enum TaskCommand {
+    /// All tasks run: sources begin to read. Until then they leave the cores to tasks that restore state.
+    Start,
     /// A source starts this checkpoint with a barrier.
     Trigger(Arc<SnapshotOrder>),
     /// A checkpoint is complete.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const TICK: Duration = Duration::from_millis(10);
 
 /// The longest time that a task spends on a snapshot before it looks for records.
-const LONGEST_SLICE: Duration = Duration::from_millis(1);
+const LONGEST_SLICE: Duration = Duration::from_micros(500);
 
 /// The shortest slice that is worth its looks at the clock.
 const SHORTEST_SLICE: Duration = Duration::from_micros(50);
@@ -104,7 +104,7 @@ impl Pace {
                 output.control(&mut Control::Finish)?;
                 return Ok(Next::Finish);
             }
-            TaskCommand::Trigger(_) => {}
+            TaskCommand::Start | TaskCommand::Trigger(_) => {}
         }
         Ok(Next::GoOn)
     }
@@ -182,7 +182,7 @@ impl<T: Data> TaskBody for SourceTask<T> {
         let mut pace = Pace::new(context);
         self.source.open()?;
         pace.open(output)?;
-        let (mut reading, mut batch) = (true, Batch::default());
+        let (mut reading, mut batch) = (false, Batch::default());
         loop {
             loop {
                 let command = match pace.context.commands.try_recv() {
@@ -190,6 +190,7 @@ impl<T: Data> TaskBody for SourceTask<T> {
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
                 };
+                reading |= matches!(command, TaskCommand::Start);
                 if let TaskCommand::Trigger(order) = &command {
                     if reading && order.stop == Some(Stop::Drain) {
                         end_of_input(&mut pace, output)?;

@@ -14,13 +14,18 @@ use std::time::{Duration, Instant};
 /// Words in a line.
 pub const LINE: i64 = 10;
 
+/// A run with checkpoints is so many times longer, since the words alone take less than a second.
+pub const LONGER: i64 = 5;
+
 /// What was measured: an entry of each list for a round.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Words {
-    /// Words per second without checkpoints.
-    pub without: Vec<f64>,
     /// Words per second with a checkpoint every second.
     pub with: Vec<f64>,
+    /// The same, of [`LONGER`] times as many words, without checkpoints.
+    pub long_without: Vec<f64>,
+    /// ... and with them.
+    pub long_with: Vec<f64>,
     /// How many checkpoints were completed.
     pub checkpoints: Vec<usize>,
 }
@@ -30,12 +35,15 @@ pub fn run(options: &Options) -> Words {
     let vocabulary = Arc::new(Vocabulary::new(options.vocabulary as usize));
     let (mut measured, words) = (Words::default(), options.words as i64);
     for round in 0..=options.rounds {
-        let without = job(words, &vocabulary, None, &options.dir);
+        let every_second = Some(Duration::from_secs(1));
+        let with = job(words, &vocabulary, every_second, &options.dir);
+        let long_without = job(words * LONGER, &vocabulary, None, &options.dir);
         let before = completed();
-        let with = job(words, &vocabulary, Some(Duration::from_secs(1)), &options.dir);
+        let long_with = job(words * LONGER, &vocabulary, every_second, &options.dir);
         if round > 0 {
-            measured.without.push(without);
             measured.with.push(with);
+            measured.long_without.push(long_without);
+            measured.long_with.push(long_with);
             measured.checkpoints.push(completed() - before);
         }
     }
@@ -124,7 +132,10 @@ impl Source for Lines {
                     line.push(' ');
                 }
                 line.push_str(self.vocabulary.word(self.next));
-                self.next = (self.next + STEP) % self.vocabulary.len();
+                self.next += STEP;
+                while self.next >= self.vocabulary.len() {
+                    self.next -= self.vocabulary.len();
+                }
             }
             self.split.position += LINE;
             out.collect(line)?;

@@ -298,6 +298,7 @@ impl Driver {
                 if !progress.running && progress.failure.is_none() && progress.states.count(TaskState::Running) == tasks
                 {
                     progress.running = true;
+                    progress.attempt.tell_sources(&TaskCommand::Start);
                     self.coordinator.start(self.now());
                 }
             }
