@@ -80,7 +80,7 @@ pub fn word_count(
     sink: impl FnMut(Pair) -> anyhow::Result<()> + Clone + Send + 'static,
 ) -> DataStream<()> {
     lines
-        .flat_map(|line: String, out| line.split(' ').try_for_each(|word| out.collect(Str::new(word))))
+        .flat_map(|line: String, out| line.split_ascii_whitespace().try_for_each(|word| out.collect(Str::new(word))))
         .uid("split")
         .try_map(|word| {
             if word == "error" {
