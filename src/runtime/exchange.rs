@@ -30,13 +30,20 @@ pub(crate) enum Message<T> {
 #[error("the task was canceled")]
 pub(crate) struct Canceled;
 
-/// Chooses the subtask that takes a record by its key, and tells the key group.
-pub(crate) type Partitioner<T> = Box<dyn FnMut(&T) -> (usize, u16) + Send>;
+/// Chooses the subtask that takes a record by its key: appends a [`Route`] for each record.
+pub(crate) type Partitioner<T> = Box<dyn FnMut(&[T], &mut Vec<Route>) + Send>;
+
+/// Where a record goes: the subtask, and its key group.
+pub(crate) struct Route {
+    pub subtask: u16,
+    pub group: u16,
+}
 
 /// The sending side of an edge of the job, for one subtask.
 pub(crate) struct NetworkOutput<T> {
     targets: Vec<Target<T>>,
     partitioner: Routing<T>,
+    routes: Vec<Route>,
 }
 
 /// Where records go.
@@ -78,7 +85,7 @@ impl<T> Target<T> {
 impl<T> NetworkOutput<T> {
     pub fn new(senders: Vec<Sender<Message<T>>>, partitioner: Routing<T>) -> Self {
         let target = |sender| Target { sender, batch: Batch::with_capacity(BATCH) };
-        NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner }
+        NetworkOutput { targets: senders.into_iter().map(target).collect(), partitioner, routes: Vec::new() }
     }
 
     fn broadcast(&mut self, message: impl Fn() -> Message<T>) -> Flow {
@@ -94,11 +101,10 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
     #[inline]
     fn collect(&mut self, value: T, timestamp: i64) -> Flow {
         match &mut self.partitioner {
-            Routing::ByKey(choose) => {
-                let (target, group) = choose(&value);
-                let target = &mut self.targets[target];
-                target.batch.groups.push(group);
-                target.push(value, timestamp)
+            Routing::ByKey(_) => {
+                let mut batch = Batch::default();
+                batch.push(value, timestamp);
+                self.collect_batch(&mut batch)
             }
             Routing::InTurn(next) => {
                 let target = *next;
@@ -113,10 +119,11 @@ impl<T: Data> Output<T> for NetworkOutput<T> {
         let Routing::ByKey(choose) = &mut self.partitioner else {
             return batch.drain().try_for_each(|(value, timestamp)| self.collect(value, timestamp));
         };
-        for (value, timestamp) in batch.drain() {
-            let (target, group) = choose(&value);
-            let target = &mut self.targets[target];
-            target.batch.groups.push(group);
+        self.routes.clear();
+        choose(&batch.values, &mut self.routes);
+        for ((value, timestamp), route) in batch.drain().zip(&self.routes) {
+            let target = &mut self.targets[usize::from(route.subtask)];
+            target.batch.groups.push(route.group);
             target.push(value, timestamp)?;
         }
         Ok(())

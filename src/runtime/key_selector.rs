@@ -1,6 +1,6 @@
 //! How the key of a record is found: computed, or lent by the record itself.
 
-use super::exchange::Partitioner;
+use super::exchange::{Partitioner, Route};
 use crate::state::KeyType;
 use crate::state::key_group::{assign_to_key_group, operator_index_for_key_group};
 use std::borrow::Borrow;
@@ -55,8 +55,9 @@ pub(crate) fn partitioner<K: KeyType, T: 'static>(
 ) -> Partitioner<T> {
     let target = |group| operator_index_for_key_group(max_parallelism, parallelism, group);
     let targets: Vec<u16> = (0..max_parallelism).map(target).collect();
-    Box::new(move |value: &T| {
+    let route = move |value: &T| {
         let group = assign_to_key_group(selector.key(value).borrow().java_hash(), max_parallelism);
-        (targets[usize::from(group)].into(), group)
-    })
+        Route { subtask: targets[usize::from(group)], group }
+    };
+    Box::new(move |values, routes| routes.extend(values.iter().map(&route)))
 }
