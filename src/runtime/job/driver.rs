@@ -162,6 +162,7 @@ impl Driver {
                     }
                     self.restarted += 1;
                     self.job_switched("RESTARTING", "RUNNING");
+                    self.log_recovery();
                 }
             }
         }
@@ -177,14 +178,20 @@ impl Driver {
 
     /// The newest completed checkpoint of this run, read back.
     fn latest(&mut self) -> anyhow::Result<Option<Restored>> {
-        let Some(id) = self.coordinator.completed_checkpoints().next_back() else {
-            log::info!("No checkpoint found to restore");
-            return Ok(None);
-        };
-        let Some(place) = self.places.get(&id) else { return Ok(None) };
-        log::info!("Restoring job {} from Checkpoint {id} for {} located at {place}.", self.job_id, self.job_id);
+        let newest = self.coordinator.completed_checkpoints().next_back();
+        let Some(place) = newest.and_then(|id| self.places.get(&id)) else { return Ok(None) };
         let storage: Arc<dyn crate::storage::Storage> = self.settings.storage.clone();
         restore::load(&storage, place, &mut self.plan, self.settings.allow_non_restored).map(Some)
+    }
+
+    /// Says what a restarted attempt goes on from.
+    fn log_recovery(&self) {
+        let job = &self.job_id;
+        let newest = self.coordinator.completed_checkpoints().next_back();
+        match newest.and_then(|id| self.places.get(&id).map(|place| (id, place))) {
+            Some((id, place)) => log::info!("Restoring job {job} from Checkpoint {id} for {job} located at {place}."),
+            None => log::info!("No checkpoint found to restore"),
+        }
     }
 
     /// Waits for the time of a restart; says whether it has come.
