@@ -21,13 +21,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const TICK: Duration = Duration::from_millis(10);
 
 /// The longest time that a task spends on a snapshot before it looks for records.
-const LONGEST_SLICE: Duration = Duration::from_micros(500);
+const LONGEST_SLICE: Duration = Duration::from_micros(300);
 
 /// The shortest slice that is worth its looks at the clock.
 const SHORTEST_SLICE: Duration = Duration::from_micros(50);
 
 /// How long a task without records waits for some between two slices.
-const IDLE_CAPTURE: Duration = Duration::from_micros(300);
+const IDLE_CAPTURE: Duration = Duration::from_micros(600);
+
+/// A task that had no records for so long is calm: it captures in longer slices with less between them.
+const CALM_AFTER: Duration = Duration::from_millis(20);
+const CALM_SLICE: Duration = Duration::from_millis(1);
+const CALM_CAPTURE: Duration = Duration::from_micros(100);
 
 /// How long a task without work leaves a writer alone that is behind; it takes longer to write what is on its way.
 const WRITER_HEAD_START: Duration = Duration::from_micros(500);
@@ -55,6 +60,9 @@ struct Pace {
     next_tick: Instant,
     next_flush: Instant,
     worked_since: Instant,
+    had_records: bool,
+    last_records: Instant,
+    calm: bool,
     capturing: bool,
     /// The writer has to catch up before more can be captured.
     blocked: bool,
@@ -78,6 +86,9 @@ impl Pace {
             next_tick: now,
             next_flush: now,
             worked_since: now,
+            had_records: false,
+            last_records: now,
+            calm: false,
             capturing: false,
             blocked: false,
             timers: true,
@@ -125,6 +136,10 @@ impl Pace {
             return Err(Canceled.into());
         }
         let now = Instant::now();
+        if std::mem::take(&mut self.had_records) {
+            self.last_records = now;
+        }
+        self.calm = now - self.last_records > CALM_AFTER;
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             if self.timers {
@@ -136,6 +151,7 @@ impl Pace {
             }
         }
         match self.capturing {
+            true if self.calm => self.capture(output, CALM_SLICE),
             true => self.capture(output, (now - self.worked_since).clamp(SHORTEST_SLICE, LONGEST_SLICE)),
             false => {
                 self.worked_since = now;
@@ -155,9 +171,15 @@ impl Pace {
     /// How long a task without work may sleep.
     fn patience(&self) -> Duration {
         match (self.capturing, self.blocked) {
-            // As long as a slice may be, so that a task that has nothing else to do leaves half of a core to those who
-            // may send it records.
-            (true, false) => IDLE_CAPTURE,
+            // Longer than a slice, so that tasks that have nothing else to do leave most of the cores to those that have:
+            // a task that wants a core may otherwise wait for it for as long as the system lets another keep it.
+            (true, false) => {
+                if self.calm {
+                    CALM_CAPTURE
+                } else {
+                    IDLE_CAPTURE
+                }
+            }
             (true, true) => WRITER_HEAD_START,
             (false, _) => self.next_tick.saturating_duration_since(Instant::now()),
         }
@@ -336,7 +358,10 @@ impl Gate {
         message: Message<T>,
     ) -> Flow {
         match message {
-            Message::Records(mut batch) => output.collect_batch(&mut batch)?,
+            Message::Records(mut batch) => {
+                pace.had_records = true;
+                output.collect_batch(&mut batch)?;
+            }
             Message::Watermark(watermark) => {
                 self.watermarks[channel] = watermark;
                 let lowest = self.watermarks.iter().copied().min().unwrap_or(i64::MIN);
