@@ -107,6 +107,15 @@ impl Pace {
         let _ = self.context.events.send(event);
     }
 
+    /// The next command, if there is one.
+    fn next_command(&self) -> anyhow::Result<Option<TaskCommand>> {
+        match self.context.commands.try_recv() {
+            Ok(command) => Ok(Some(command)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Canceled.into()),
+        }
+    }
+
     fn command<T>(&self, output: &mut dyn Output<T>, command: TaskCommand) -> anyhow::Result<Next> {
         match command {
             TaskCommand::Completed(id) => output.control(&mut Control::Completed(id))?,
@@ -120,12 +129,27 @@ impl Pace {
         Ok(Next::GoOn)
     }
 
-    fn snapshot<T>(&mut self, output: &mut dyn Output<T>, order: Arc<SnapshotOrder>) -> Flow {
+    /// Takes the part of a task in a checkpoint; `source` adds that of a source.
+    fn snapshot<T>(
+        &mut self,
+        output: &mut dyn Output<T>,
+        order: Arc<SnapshotOrder>,
+        source: impl FnOnce(&Arc<TaskSnapshot>) -> Flow,
+    ) -> Flow {
         self.timers &= order.stop.is_none();
         let snapshot = Arc::new(TaskSnapshot::new(order, self.context.id, self.context.events.clone()));
+        source(&snapshot)?;
         output.control(&mut Control::Barrier(&snapshot))?;
         snapshot.barrier_passed();
         self.capturing = true;
+        Ok(())
+    }
+
+    /// No record is to come: the task emits what it still holds, and says so.
+    fn end_of_input<T>(&mut self, output: &mut dyn Output<T>) -> Flow {
+        self.timers = false;
+        output.control(&mut Control::EndOfInput)?;
+        self.tell(TaskEvent::Ended(self.context.id));
         Ok(())
     }
 
@@ -206,25 +230,14 @@ impl<T: Data> TaskBody for SourceTask<T> {
         pace.open(output)?;
         let (mut reading, mut batch) = (false, Batch::default());
         loop {
-            loop {
-                let command = match pace.context.commands.try_recv() {
-                    Ok(command) => command,
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
-                };
+            while let Some(command) = pace.next_command()? {
                 reading |= matches!(command, TaskCommand::Start);
                 if let TaskCommand::Trigger(order) = &command {
                     if reading && order.stop == Some(Stop::Drain) {
-                        end_of_input(&mut pace, output)?;
+                        end_of_source(&mut pace, output)?;
                     }
                     reading &= order.stop.is_none();
-                    pace.timers &= order.stop.is_none();
-                    let snapshot =
-                        Arc::new(TaskSnapshot::new(order.clone(), pace.context.id, pace.context.events.clone()));
-                    self.source.snapshot(&snapshot)?;
-                    output.control(&mut Control::Barrier(&snapshot))?;
-                    snapshot.barrier_passed();
-                    pace.capturing = true;
+                    pace.snapshot(output, order.clone(), |snapshot| self.source.snapshot(snapshot))?;
                 }
                 if pace.command(output, command)? == Next::Finish {
                     return Ok(());
@@ -232,12 +245,9 @@ impl<T: Data> TaskBody for SourceTask<T> {
             }
             pace.between(output)?;
             if !reading {
-                let patience = pace.patience();
-                if !patience.is_zero() {
-                    let mut waiting = Select::new();
-                    waiting.recv(&pace.context.commands);
-                    let _ = waiting.ready_timeout(patience);
-                }
+                let mut waiting = Select::new();
+                waiting.recv(&pace.context.commands);
+                let _ = waiting.ready_timeout(pace.patience());
                 continue;
             }
             match self.source.poll(&mut Emitter::new(&mut batch, output))? {
@@ -245,19 +255,17 @@ impl<T: Data> TaskBody for SourceTask<T> {
                 Poll::Idle => output.control(&mut Control::Flush)?,
                 Poll::Finished => {
                     reading = false;
-                    end_of_input(&mut pace, output)?;
+                    end_of_source(&mut pace, output)?;
                 }
             }
         }
     }
 }
 
-fn end_of_input<T>(pace: &mut Pace, output: &mut dyn Output<T>) -> Flow {
-    pace.timers = false;
+/// The end of a source: no record with any timestamp is to come.
+fn end_of_source<T>(pace: &mut Pace, output: &mut dyn Output<T>) -> Flow {
     output.control(&mut Control::Watermark(MAX_WATERMARK))?;
-    output.control(&mut Control::EndOfInput)?;
-    pace.tell(TaskEvent::Ended(pace.context.id));
-    Ok(())
+    pace.end_of_input(output)
 }
 
 /// A task that reads from other tasks.
@@ -292,12 +300,7 @@ impl<T: Data> TaskBody for InputTask<T> {
         let mut pace = Pace::new(context);
         pace.open(output)?;
         loop {
-            loop {
-                let command = match pace.context.commands.try_recv() {
-                    Ok(command) => command,
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Err(Canceled.into()),
-                };
+            while let Some(command) = pace.next_command()? {
                 if let TaskCommand::Aborted(id) = command {
                     gate.aligner.on_abort(id);
                 }
@@ -372,15 +375,13 @@ impl Gate {
             }
             Message::Barrier(order) => {
                 if self.aligner.on_barrier(channel, order.id) == Alignment::Complete {
-                    pace.snapshot(output, order)?;
+                    pace.snapshot(output, order, |_| Ok(()))?;
                 }
             }
             Message::EndOfInput => {
                 self.open -= 1;
                 if self.open == 0 {
-                    pace.timers = false;
-                    output.control(&mut Control::EndOfInput)?;
-                    pace.tell(TaskEvent::Ended(pace.context.id));
+                    pace.end_of_input(output)?;
                 }
             }
         }
