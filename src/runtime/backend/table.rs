@@ -63,6 +63,21 @@ pub(crate) trait EntryCodec<K, N, V>: Send {
         out: &mut EntryBuffer,
     ) -> Result<(), EncodeError>;
 
+    /// Appends one entry as the layout has it.
+    fn write(
+        &self,
+        layout: SnapshotLayout,
+        group: u16,
+        max_parallelism: u16,
+        entry: (&K, &N, &V),
+        out: &mut EntryBuffer,
+    ) -> Result<(), EncodeError> {
+        match layout {
+            SnapshotLayout::Heap => self.write_heap(entry, &mut out.bytes),
+            SnapshotLayout::Canonical => self.write_canonical(group, max_parallelism, entry, out),
+        }
+    }
+
     /// Reads an entry of the heap layout.
     fn read_heap(&self, input: &mut Reader<'_>) -> Decoded<(K, N, V)>;
 
@@ -139,6 +154,19 @@ struct Entry<K, N, V> {
     value: V,
 }
 
+impl<K: Eq, N: Eq, V> Entry<K, N, V> {
+    #[inline]
+    fn is_of(&self, hash: u32, key: &K, namespace: &N) -> bool {
+        self.hash == hash && self.key == *key && self.namespace == *namespace
+    }
+}
+
+impl<K, N, V> Entry<K, N, V> {
+    fn parts(&self) -> (&K, &N, &V) {
+        (&self.key, &self.namespace, &self.value)
+    }
+}
+
 struct Capture {
     epoch: u32,
     layout: SnapshotLayout,
@@ -170,10 +198,7 @@ where
 {
     #[inline]
     fn find(&self, hash: u32, key: &K, namespace: &N) -> Option<usize> {
-        let same = |index: &u32| {
-            let entry = &self.entries[*index as usize];
-            entry.hash == hash && entry.key == *key && entry.namespace == *namespace
-        };
+        let same = |index: &u32| self.entries[*index as usize].is_of(hash, key, namespace);
         self.index.find(spread(hash), same).map(|index| *index as usize)
     }
 
@@ -214,18 +239,14 @@ where
 
     /// The value of a key in a key group.
     pub fn get(&self, group: u16, key: &K, namespace: &N) -> Option<&V> {
-        let hash = self.hash(key, namespace);
-        let group = &self.groups[self.group_index(group)];
-        group.find(hash, key, namespace).map(|index| &group.entries[index].value)
+        let found = self.find(self.lookup(group, key, namespace), key, namespace)?;
+        Some(&self.groups[found.group].entries[found.entry].value)
     }
 
     /// The value of a key, to be changed.
     pub fn get_mut(&mut self, group: u16, key: &K, namespace: &N) -> Result<Option<&mut V>, EncodeError> {
-        let hash = self.hash(key, namespace);
-        let at = self.group_index(group);
-        let Some(index) = self.groups[at].find(hash, key, namespace) else { return Ok(None) };
-        self.about_to_change(at, index)?;
-        Ok(Some(&mut self.groups[at].entries[index].value))
+        let found = self.find(self.lookup(group, key, namespace), key, namespace);
+        found.map(|found| self.value_mut(found)).transpose()
     }
 
     /// The value of a key, to be changed; `first` where it has none.
@@ -236,16 +257,11 @@ where
         namespace: &N,
         first: impl FnOnce() -> V,
     ) -> Result<&mut V, EncodeError> {
-        let hash = self.hash(key, namespace);
-        let at = self.group_index(group);
-        let index = match self.groups[at].find(hash, key, namespace) {
-            Some(index) => {
-                self.about_to_change(at, index)?;
-                index
-            }
-            None => self.push(at, hash, key.clone(), namespace.clone(), first()),
-        };
-        Ok(&mut self.groups[at].entries[index].value)
+        let lookup = self.lookup(group, key, namespace);
+        match self.find(lookup, key, namespace) {
+            Some(found) => self.value_mut(found),
+            None => Ok(self.add(lookup, key.clone(), namespace.clone(), first())),
+        }
     }
 
     /// A key that is to be looked up with others.
@@ -275,7 +291,7 @@ where
     #[inline]
     pub fn find(&self, lookup: Lookup, key: &K, namespace: &N) -> Option<Found> {
         let group = self.group_index(lookup.group);
-        let is_it = |entry: &Entry<K, N, V>| entry.key == *key && entry.namespace == *namespace;
+        let is_it = |entry: &Entry<K, N, V>| entry.is_of(lookup.hash, key, namespace);
         let entry = match self.groups[group].entries.get(lookup.entry as usize) {
             Some(entry) if is_it(entry) => lookup.entry as usize,
             _ => self.groups[group].find(lookup.hash, key, namespace)?,
@@ -283,20 +299,19 @@ where
         Some(Found { group, entry })
     }
 
-    /// Changes the value of an entry that was just found, and shows it.
+    /// The value of an entry that was just found, to be changed.
     #[inline]
-    pub fn change(&mut self, found: Found, change: impl FnOnce(&mut V)) -> Result<&V, EncodeError> {
+    pub fn value_mut(&mut self, found: Found) -> Result<&mut V, EncodeError> {
         self.about_to_change(found.group, found.entry)?;
-        let value = &mut self.groups[found.group].entries[found.entry].value;
-        change(value);
-        Ok(value)
+        Ok(&mut self.groups[found.group].entries[found.entry].value)
     }
 
     /// Adds an entry that was just not found, and shows its value.
-    pub fn add(&mut self, lookup: Lookup, key: K, namespace: N, value: V) -> &V {
-        let at = self.group_index(lookup.group);
-        let index = self.push(at, lookup.hash, key, namespace, value);
-        &self.groups[at].entries[index].value
+    pub fn add(&mut self, lookup: Lookup, key: K, namespace: N, value: V) -> &mut V {
+        let (at, epoch) = (self.group_index(lookup.group), self.epoch);
+        let group = &mut self.groups[at];
+        let index = group.push(Entry { hash: lookup.hash, epoch, key, namespace, value });
+        &mut group.entries[index].value
     }
 
     /// Folds a value into that of a key, whose first one it may be, and shows what the key's value is now.
@@ -323,40 +338,26 @@ where
         first: impl FnOnce(A) -> V,
         more: impl FnOnce(&mut V, A),
     ) -> Result<&V, EncodeError> {
-        let hash = self.hash(key, namespace);
-        let at = self.group_index(group);
-        let index = match self.groups[at].find(hash, key, namespace) {
-            Some(index) => {
-                self.about_to_change(at, index)?;
-                more(&mut self.groups[at].entries[index].value, value);
-                index
+        let lookup = self.lookup(group, key, namespace);
+        Ok(match self.find(lookup, key, namespace) {
+            Some(found) => {
+                let of_key = self.value_mut(found)?;
+                more(of_key, value);
+                of_key
             }
-            None => self.push(at, hash, key.clone(), namespace.clone(), first(value)),
-        };
-        Ok(&self.groups[at].entries[index].value)
+            None => self.add(lookup, key.clone(), namespace.clone(), first(value)),
+        })
     }
 
     /// Sets the value of a key.
     pub fn insert(&mut self, group: u16, key: &K, namespace: &N, value: V) -> Result<(), EncodeError> {
-        let hash = self.hash(key, namespace);
-        let at = self.group_index(group);
-        match self.groups[at].find(hash, key, namespace) {
-            Some(index) => {
-                self.about_to_change(at, index)?;
-                self.groups[at].entries[index].value = value;
-            }
-            None => {
-                self.push(at, hash, key.clone(), namespace.clone(), value);
-            }
-        }
-        Ok(())
+        self.accept(group, key, namespace, value, |value| value, |old, value| *old = value).map(|_| ())
     }
 
     /// Removes a key, and gives what its value was.
     pub fn remove(&mut self, group: u16, key: &K, namespace: &N) -> Result<Option<V>, EncodeError> {
-        let hash = self.hash(key, namespace);
-        let at = self.group_index(group);
-        let Some(index) = self.groups[at].find(hash, key, namespace) else { return Ok(None) };
+        let lookup = self.lookup(group, key, namespace);
+        let Some(Found { group: at, entry: index }) = self.find(lookup, key, namespace) else { return Ok(None) };
         self.about_to_change(at, index)?;
         let last = self.groups[at].entries.len() - 1;
         if last != index {
@@ -365,7 +366,7 @@ where
         }
         let group = &mut self.groups[at];
         let position = |wanted: usize| move |index: &u32| *index as usize == wanted;
-        if let Ok(found) = group.index.find_entry(spread(hash), position(index)) {
+        if let Ok(found) = group.index.find_entry(spread(lookup.hash), position(index)) {
             found.remove();
         }
         let removed = group.entries.swap_remove(index);
@@ -383,11 +384,6 @@ where
         numbered.flat_map(|(at, group)| group.entries.iter().map(move |e| (at, &e.key, &e.namespace, &e.value)))
     }
 
-    fn push(&mut self, at: usize, hash: u32, key: K, namespace: N, value: V) -> usize {
-        let entry = Entry { hash, epoch: self.epoch, key, namespace, value };
-        self.groups[at].push(entry)
-    }
-
     /// To be called before an entry changes, goes or moves.
     #[inline]
     fn about_to_change(&mut self, at: usize, index: usize) -> Result<(), EncodeError> {
@@ -399,13 +395,8 @@ where
         let entry = &mut self.groups[at].entries[index];
         for capture in self.captures.iter_mut().filter(|capture| capture.epoch > entry.epoch) {
             let early = &mut capture.groups[at].early;
-            let parts = (&entry.key, &entry.namespace, &entry.value);
-            match capture.layout {
-                SnapshotLayout::Heap => self.codec.write_heap(parts, &mut early.bytes)?,
-                SnapshotLayout::Canonical => {
-                    self.codec.write_canonical(self.first_group + at as u16, self.max_parallelism, parts, early)?;
-                }
-            }
+            let group = self.first_group + at as u16;
+            self.codec.write(capture.layout, group, self.max_parallelism, entry.parts(), early)?;
         }
         entry.epoch = self.epoch;
         Ok(())
@@ -420,10 +411,7 @@ where
         let Group { index, entries } = &mut self.groups[at];
         let slot = index.entry(
             spread(hash),
-            |index| {
-                let entry = &entries[*index as usize];
-                entry.hash == hash && entry.key == key && entry.namespace == namespace
-            },
+            |index| entries[*index as usize].is_of(hash, &key, &namespace),
             Group::hash_at(entries),
         );
         match slot {
@@ -474,13 +462,7 @@ where
         for entry in entries.get_mut(*cursor..).unwrap_or_default() {
             *cursor += 1;
             if entry.epoch < epoch {
-                let parts = (&entry.key, &entry.namespace, &entry.value);
-                match capture.layout {
-                    SnapshotLayout::Heap => self.codec.write_heap(parts, &mut out.bytes)?,
-                    SnapshotLayout::Canonical => {
-                        self.codec.write_canonical(number, self.max_parallelism, parts, out)?;
-                    }
-                }
+                self.codec.write(capture.layout, number, self.max_parallelism, entry.parts(), out)?;
                 entry.epoch = epoch;
             }
             if slice.step() {

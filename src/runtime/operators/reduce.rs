@@ -69,7 +69,11 @@ where
             let lookup = &self.lookups[at];
             let found = table.find(*lookup, self.selector.key(&value).borrow(), &());
             let result = match found {
-                Some(found) => table.change(found, |state| (self.function)(state, value))?,
+                Some(found) => {
+                    let state = table.value_mut(found)?;
+                    (self.function)(state, value);
+                    state
+                }
                 None => {
                     let key = self.selector.key(&value).borrow().clone();
                     table.add(*lookup, key, (), value)
