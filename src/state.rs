@@ -23,7 +23,6 @@ pub mod key_group;
 pub mod keyed;
 pub mod meta;
 pub mod operator;
-mod put;
 mod ranges;
 pub mod serializer;
 mod snappy;

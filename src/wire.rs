@@ -9,6 +9,7 @@
 
 mod java_str;
 pub mod limits;
+pub(crate) mod put;
 
 pub use java_str::JavaStr;
 pub use limits::Budget;
@@ -278,12 +279,12 @@ impl Writer {
 
     /// `DataOutput.writeInt`.
     pub fn i32(&mut self, value: i32) {
-        self.out.extend_from_slice(&value.to_be_bytes());
+        put::i32(&mut self.out, value);
     }
 
     /// `DataOutput.writeLong`.
     pub fn i64(&mut self, value: i64) {
-        self.out.extend_from_slice(&value.to_be_bytes());
+        put::i64(&mut self.out, value);
     }
 
     /// Bytes as they are.
@@ -293,25 +294,17 @@ impl Writer {
 
     /// `DataOutput.writeUTF`. Fails as Java does (`UTFDataFormatException`) on more than 65,535 bytes.
     pub fn utf(&mut self, value: &JavaStr<'_>) -> Result<(), EncodeError> {
-        let bytes = value.as_modified_utf8();
-        let len = u16::try_from(bytes.len()).map_err(|_| EncodeError::StringTooLong { bytes: bytes.len() })?;
-        self.out.extend_from_slice(&len.to_be_bytes());
-        self.out.extend_from_slice(bytes);
-        Ok(())
+        put::utf(&mut self.out, value)
     }
 
     /// A count as a 32-bit integer.
     pub fn count(&mut self, what: &'static str, count: usize) -> Result<(), EncodeError> {
-        let value = i32::try_from(count).map_err(|_| EncodeError::TooMany { what, count })?;
-        self.i32(value);
-        Ok(())
+        put::count(&mut self.out, what, count)
     }
 
     /// A 32-bit length and the bytes.
     pub fn bytes(&mut self, what: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.count(what, bytes.len())?;
-        self.raw(bytes);
-        Ok(())
+        put::bytes(&mut self.out, what, bytes)
     }
 }
 

@@ -3,8 +3,8 @@
 //! Both bodies, [`super::heap`] and [`super::canonical`], start with it.
 
 use super::meta::{self, StateMeta};
-use super::put;
 use super::serializer::SerializerSnapshot;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Reader};
 
 /// `KeyedBackendSerializationProxy.VERSION` since Flink 1.8, the only version that Flink 1.17 and later read.

@@ -1,8 +1,8 @@
 //! The description of one named state (`StateMetaInfoSnapshot`), the same for keyed and operator state.
 
-use super::put;
 use super::serializer::SerializerSnapshot;
 use crate::model::DistributionMode;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Reader};
 
 /// What kind of thing a state is (`StateMetaInfoSnapshot.BackendStateType`).
@@ -182,7 +182,7 @@ impl StateMeta {
 
     /// Appends the description (`StateMetaInfoSnapshotReadersWriters.CurrentWriterImpl`, versions 6 and 7).
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        put::utf(out, &self.name)?;
+        put::text(out, &self.name)?;
         put::i32(
             out,
             match self.kind {
@@ -195,12 +195,12 @@ impl StateMeta {
         );
         put::count(out, "options", self.options.len())?;
         for (name, value) in &self.options {
-            put::utf(out, name)?;
-            put::utf(out, value)?;
+            put::text(out, name)?;
+            put::text(out, value)?;
         }
         put::count(out, "serializers", self.serializers.len())?;
         for (role, serializer) in &self.serializers {
-            put::utf(out, role)?;
+            put::text(out, role)?;
             serializer.write(out)?;
         }
         Ok(())

@@ -5,9 +5,10 @@
 
 use super::meta::{self, StateMeta};
 use super::types::StateType;
-use super::{put, ranges, snappy};
+use super::{ranges, snappy};
 use crate::model::DistributionMode;
 use crate::model::handle::OperatorStateInfo;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, JavaStr, Reader};
 
 /// `OperatorBackendSerializationProxy.VERSION` of Flink 1.8 to 1.17, which later releases read as well. Version 6, of

@@ -1,8 +1,8 @@
 //! Timers of keyed operators (`TimerSerializer`), the elements of priority queues.
 
-use super::put;
 use super::serializer::SerializerSnapshot;
 use super::types::StateType;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Reader};
 
 /// A timer (`TimerHeapInternalTimer`).

@@ -16,8 +16,8 @@ pub use str::Str;
 pub(super) use string::skip as skip_string;
 pub use user::{UserKey, UserType};
 
-use super::put;
 use super::serializer::SerializerSnapshot;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Reader};
 
 /// A Rust type that has a serializer of Flink's.

@@ -1,10 +1,10 @@
 //! Writing key groups in the canonical format, as `HeapKeyValueStateIterator` orders and lays out their entries.
 
 use super::{DELIMITER, END_OF_KEY_GROUP, LAST_OF_STATE, prefix_bytes};
-use crate::state::put;
 use crate::state::timer::Timer;
 use crate::state::types::StateType;
 use crate::wire::EncodeError;
+use crate::wire::put;
 
 /// Appends what stands before the entries of the first state in a key group.
 ///

@@ -2,7 +2,7 @@
 
 use super::classes::{self, COMPOSITE, Composite, SIMPLE};
 use super::{Content, Outer, SerializerSnapshot, opaque};
-use crate::state::put;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Problem, Reader};
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ impl SerializerSnapshot {
     /// # Errors
     /// When a name is longer than the format allows.
     pub fn write_versioned(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        put::utf(out, &self.class)?;
+        put::text(out, &self.class)?;
         put::i32(out, self.version);
         match &self.content {
             Content::Simple(_) => Ok(()),
@@ -54,16 +54,16 @@ impl SerializerSnapshot {
                 Ok(())
             }
             Content::Enum { class, constants } => {
-                put::utf(out, class)?;
+                put::text(out, class)?;
                 put::count(out, "constants", constants.len())?;
-                constants.iter().try_for_each(|name| put::utf(out, name))
+                constants.iter().try_for_each(|name| put::text(out, name))
             }
             Content::Composite { outer_version, outer, nested, .. } => {
                 put::i32(out, COMPOSITE_MAGIC);
                 put::i32(out, *outer_version);
                 match outer {
                     Outer::Nothing => {}
-                    Outer::Class(class) => put::utf(out, class)?,
+                    Outer::Class(class) => put::text(out, class)?,
                     Outer::Padding(padding) => put::i32(out, *padding),
                 }
                 put::i32(out, NESTED_MAGIC);
@@ -185,7 +185,7 @@ mod tests {
     fn an_unknown_class_is_named() {
         let mut out = Vec::new();
         put::i32(&mut out, 2);
-        put::utf(&mut out, "com.example.Mine").expect("short");
+        put::text(&mut out, "com.example.Mine").expect("short");
         put::i32(&mut out, 1);
         let error = SerializerSnapshot::read(&mut Reader::new(&out, "key serializer")).map_err(|e| e.to_string());
         assert_eq!(

@@ -1,8 +1,8 @@
 //! Lists, maps and tuples (`ListSerializer`, `MapSerializer`, `TupleSerializer`).
 
 use super::{KeyType, StateType};
-use crate::state::put;
 use crate::state::serializer::SerializerSnapshot;
+use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Reader};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
