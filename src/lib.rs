@@ -7,9 +7,11 @@
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
 //! - [`state`]: the content of state files, bytes ↔ values; no I/O.
+//! - [`rocksdb`]: the files of an embedded database; no I/O of its own.
 //! - [`runtime`]: a compact stream runtime that writes checkpoints; `docs/runtime.md` is its guide.
 //! - [`programs`]: jobs for the runtime that come with chkctl.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
+//! - [`diagnose`]: from a log to the cause of a failed restore, and what to do next.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
 
@@ -17,10 +19,12 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod diagnose;
 pub mod format;
 pub mod model;
 pub mod programs;
 pub mod render;
+pub mod rocksdb;
 pub mod runtime;
 pub mod state;
 pub mod storage;

@@ -4,6 +4,7 @@
 //! borrow from the bytes they were decoded from. They keep everything that was read, order and unused fields too, so
 //! that [`crate::format::encode`] gives the same bytes back. There is no I/O here and nothing about where files lie.
 
+pub mod damage;
 pub mod handle;
 pub mod key_group;
 pub mod local_files;
@@ -12,6 +13,7 @@ pub mod operator_id;
 mod size;
 mod version;
 
+pub use damage::{Checked, Damage, Effect};
 pub use handle::{
     ChannelHandle, ChannelInfo, ChannelSide, DistributionMode, KeyedHandle, OperatorHandle, StateScope, StreamHandle,
 };

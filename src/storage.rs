@@ -11,6 +11,7 @@ pub use local::LocalStorage;
 pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};
 
 use crate::model::Location;
+use crate::wire::ReadAt;
 use jiff::Timestamp;
 
 /// A place that files are in. Implementations are shared between threads.
@@ -33,6 +34,9 @@ pub trait Storage: Send + Sync {
 
     /// At most `length` bytes of a file from `offset` on; fewer where the file ends.
     fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError>;
+
+    /// Opens a file to read from it at any offset. Links are followed; what is not a file is an error.
+    fn open(&self, file: &Location) -> Result<Box<dyn ReadAt>, StorageError>;
 }
 
 /// What is known of a file or directory.

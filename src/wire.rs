@@ -10,9 +10,11 @@
 mod java_str;
 pub mod limits;
 pub(crate) mod put;
+pub mod source;
 
 pub use java_str::JavaStr;
 pub use limits::Budget;
+pub use source::{ReadAt, ReadError};
 
 use std::fmt;
 

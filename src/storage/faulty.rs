@@ -9,7 +9,9 @@ use super::{
     Entry, FileWriter, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage, WriteStorage, in_progress_name,
 };
 use crate::model::Location;
+use crate::wire::ReadAt;
 use fault::{Ledger, Verdict};
+use std::io;
 use std::sync::Arc;
 
 /// Wraps a storage and fails the operations that its faults choose.
@@ -94,6 +96,31 @@ impl<S: Storage> Storage for FaultyStorage<S> {
 
     fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
         self.run(Operation::ReadRange, file, |inner| inner.read_range(file, offset, length))
+    }
+
+    fn open(&self, file: &Location) -> Result<Box<dyn ReadAt>, StorageError> {
+        let inner = self.run(Operation::Open, file, |inner| inner.open(file))?;
+        Ok(Box::new(FaultyFile { inner, place: file.clone(), ledger: Arc::clone(&self.ledger) }))
+    }
+}
+
+/// An open file; each read of it is an [`Operation::ReadRange`].
+struct FaultyFile {
+    inner: Box<dyn ReadAt>,
+    place: Location,
+    ledger: Arc<Ledger>,
+}
+
+impl ReadAt for FaultyFile {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        match self.ledger.judge(Operation::ReadRange, &self.place) {
+            Verdict::Go => self.inner.read_at(offset, out),
+            Verdict::Fail(error) | Verdict::Tear(error) | Verdict::FailAfter(error) => Err(io::Error::other(error)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod writing;
 
 use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
 use crate::model::Location;
+use crate::wire::ReadAt;
 use jiff::Timestamp;
 use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Read, Seek};
@@ -101,6 +102,57 @@ impl Storage for LocalStorage {
         });
         read.map_err(|e| failed(file, &e))?;
         Ok(content)
+    }
+
+    fn open(&self, file: &Location) -> Result<Box<dyn ReadAt>, StorageError> {
+        let stat = self.stat_file(file)?;
+        let open = File::open(local_path(file)?).map_err(|e| failed(file, &e))?;
+        Ok(Box::new(OpenFile { file: open, size: stat.size }))
+    }
+}
+
+/// An open file and the size that it had then.
+struct OpenFile {
+    file: File,
+    size: u64,
+}
+
+impl ReadAt for OpenFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let mut total = 0;
+        while !out.is_empty() {
+            match self.file.read_at(out, offset) {
+                Ok(0) => break,
+                Ok(count) => {
+                    total += count;
+                    offset += count as u64;
+                    out = &mut out[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    #[cfg(not(unix))]
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.file.try_clone()?;
+        file.seek(io::SeekFrom::Start(offset))?;
+        let mut total = 0;
+        while total < out.len() {
+            match file.read(&mut out[total..])? {
+                0 => break,
+                count => total += count,
+            }
+        }
+        Ok(total)
     }
 }
 

@@ -8,6 +8,7 @@ use chkctl::storage::{Entry, FileWriter, LocalStorage, Presence, Stat, Storage, 
 use chkctl::survey::inventory::Inventory;
 use chkctl::survey::resolve::PathMaps;
 use chkctl::survey::{Catalog, Judge, Silent, SnapshotReport, Verdict};
+use chkctl::wire::ReadAt;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -314,6 +315,10 @@ impl Storage for Hanging {
 
     fn read_range(&self, file: &Location, offset: u64, length: u64) -> Result<Vec<u8>, StorageError> {
         LocalStorage.read_range(file, offset, length)
+    }
+
+    fn open(&self, file: &Location) -> Result<Box<dyn ReadAt>, StorageError> {
+        LocalStorage.open(file)
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Operation {
     Usage,
     Read,
     ReadRange,
+    /// [`Storage::open`](crate::storage::Storage::open).
+    Open,
     CreateDirs,
     Create,
     /// Of a file's writer.
@@ -38,6 +40,7 @@ impl Operation {
         Operation::Usage,
         Operation::Read,
         Operation::ReadRange,
+        Operation::Open,
         Operation::CreateDirs,
         Operation::Create,
         Operation::Write,
@@ -50,7 +53,7 @@ impl Operation {
     ];
 
     /// Those that change something.
-    pub const WRITES: &'static [Operation] = Operation::ALL.split_at(6).1;
+    pub const WRITES: &'static [Operation] = Operation::ALL.split_at(7).1;
 }
 
 /// Which of the calls that a fault chooses fail; the first is number 1.
