@@ -7,6 +7,7 @@ mod suite {
     mod catalog;
     mod cli;
     mod damage;
+    mod deep_state;
     mod flink;
     mod golden;
     mod hostile;

@@ -4,9 +4,7 @@ use super::support::{Case, archives, metadata_files};
 use chkctl::format::{self, merged_channels};
 use chkctl::model::Checked;
 use chkctl::model::damage::Effect;
-use chkctl::model::handle::{
-    ChannelInfo, KeyGroups, KeyGroupsKind, KeyedHandle, OperatorStateInfo, StreamHandle,
-};
+use chkctl::model::handle::{ChannelInfo, KeyGroups, KeyGroupsKind, KeyedHandle, OperatorStateInfo, StreamHandle};
 use chkctl::state::check::{
     ChannelPart, changelog_segment, channel_state, database_meta, keyed_stream, operator_stream,
 };
@@ -71,13 +69,8 @@ struct Streams<'c> {
 fn streams(case: &Case, metadata: &Path) -> Vec<Stream> {
     let bytes = fs::read(metadata).expect("a _metadata");
     let model = format::decode(&bytes).expect("a _metadata that can be read");
-    let mut found = Streams {
-        case,
-        metadata,
-        streams: Vec::new(),
-        changelogs: BTreeMap::new(),
-        channels: BTreeMap::new(),
-    };
+    let mut found =
+        Streams { case, metadata, streams: Vec::new(), changelogs: BTreeMap::new(), channels: BTreeMap::new() };
     for operator in &model.operators {
         for subtask in operator.subtasks() {
             let Some(state) = &subtask.state else { continue };
@@ -107,7 +100,8 @@ fn streams(case: &Case, metadata: &Path) -> Vec<Stream> {
                     }
                 };
                 // In line there is a stream for every handle, all of one name.
-                let id = if matches!(handle.stream, StreamHandle::Bytes(_)) { format!("{from} {id} {parts:?}") } else { id };
+                let id =
+                    if matches!(handle.stream, StreamHandle::Bytes(_)) { format!("{from} {id} {parts:?}") } else { id };
                 found.channels.entry(id).or_insert((bytes, Vec::new())).1.extend(parts);
             }
         }
@@ -201,7 +195,7 @@ fn nothing_is_wrong_with_what_flink_wrote() {
                     let source = stream.bytes.as_slice();
                     entries += keyed_stream(&source, groups, *max, &|_| {}).expect("memory").entries;
                 }
-                assert!(seen.get() <= stream.bytes.len() as u64, "{}: {} bytes", stream.from, seen.get());
+                assert_eq!(seen.get(), stream.bytes.len() as u64, "{}: every byte is told of once", stream.from);
             }
         }
     }
@@ -251,7 +245,14 @@ fn every_cut_of_a_compressed_stream_and_every_flip_in_its_frames_is_found() {
                 for at in 0..stream.bytes.len() {
                     let checked = stream.kind.of_bytes(&stream.bytes[..at]);
                     assert!(!checked.damages.is_empty(), "{} {}: cut at {at}", stream.kind.name(), stream.from);
-                    assert!(checked.damages.iter().any(|damage| damage.effect == Effect::Fails), "cut at {at}");
+                    assert!(
+                        checked.damages.iter().any(|damage| damage.effect == Effect::Fails),
+                        "{} {} cut at {at} of {}: {:?}",
+                        stream.kind.name(),
+                        stream.from,
+                        stream.bytes.len(),
+                        checked.damages
+                    );
                 }
             }
         }

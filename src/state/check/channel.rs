@@ -4,7 +4,7 @@
 //! A piece that the file ends in is the worst of damages: `ChannelStateChunkReader` takes the −1 of `InputStream.read` for
 //! progress and never comes to an end. The job is RUNNING and does nothing.
 
-use super::findings::{Findings, damage};
+use super::findings::{Findings, Progress, damage};
 use super::keyed::Located;
 use crate::model::damage::{Checked, Effect};
 use crate::wire::{Input, ReadAt, Stream};
@@ -29,6 +29,13 @@ const HEADER: u64 = 4;
 /// # Errors
 /// When the storage fails.
 pub fn channel_state(source: &dyn ReadAt, parts: &[ChannelPart<'_>], progress: &dyn Fn(u64)) -> io::Result<Checked> {
+    let told = Progress::new(progress);
+    let checked = judged(source, parts, &|more| told.more(more));
+    told.finish(source.size());
+    checked
+}
+
+fn judged(source: &dyn ReadAt, parts: &[ChannelPart<'_>], progress: &dyn Fn(u64)) -> io::Result<Checked> {
     let mut findings = Findings::default();
     let size = source.size();
     let mut stream = Stream::over(source, SECTION, progress);

@@ -1,6 +1,6 @@
 //! Streams of keyed state, of either body: which it is, where its key groups are, and the walk over them.
 
-use super::findings::{Findings, damage};
+use super::findings::{Findings, Progress, damage};
 use super::frames::{self, FRAMES, Frames};
 use super::head::{self, HEAD};
 use super::{canonical, heap};
@@ -129,7 +129,9 @@ pub fn keyed_stream(
         KeyGroupsKind::Savepoint => Some(KeyedBody::Canonical),
         KeyGroupsKind::Plain | KeyGroupsKind::WithId(_) => body_of(source, groups)?,
     };
-    let first = keyed(source, groups, max_parallelism, body.unwrap_or(KeyedBody::Heap), progress)?;
+    let told = Progress::new(progress);
+    let first = keyed(source, groups, max_parallelism, body.unwrap_or(KeyedBody::Heap), &|more| told.more(more))?;
+    told.finish(source.size());
     if body.is_some() || !first.checked.damages.iter().any(|damage| damage.effect == Effect::Fails) {
         return Ok(first);
     }
@@ -258,8 +260,7 @@ fn walk_groups(
     progress: &dyn Fn(u64),
 ) -> io::Result<()> {
     let mut plain = Stream::over(source, "keyed state", progress);
-    let silent = |_: u64| {};
-    let mut inside = walk.header.compressed.then(|| Frames::stream(source, &silent));
+    let mut inside = walk.header.compressed.then(|| Frames::stream(source, progress));
     let heap = (body == KeyedBody::Heap).then(|| heap::Layouts::of(walk.header));
     let mut overruns = 0;
     for place in places {
@@ -270,20 +271,14 @@ fn walk_groups(
         let mut start = place.start;
         // Flink does not know where a key group ends: it goes on reading.
         let end = if inside.is_none() && overruns < OVERRUNS { source.size() } else { place.end };
-        plain.seek(start, end);
         if heap.is_some() {
-            match plain.i32() {
-                Ok(number) if number == place.group => {}
-                Ok(number) => {
-                    let problem = format!("key group {number} stands in the place of key group {}", place.group);
-                    walk.add(Effect::Fails, &plain, start, problem);
-                }
-                Err(error) => {
-                    walk.error(Effect::Fails, &plain, &*damage(error)?);
-                    continue;
-                }
+            if !numbered(source, place, walk.findings)? {
+                continue;
             }
-            start = plain.offset();
+            start = start.saturating_add(4);
+        }
+        if inside.is_none() {
+            plain.seek(start, end);
         }
         let ended = match (&mut inside, &heap) {
             (Some(inside), heap) => {
@@ -293,8 +288,6 @@ fn walk_groups(
                     None => canonical::states(inside, place.group, walk),
                 };
                 finish(inside, ended, walk)?;
-                // The frames were read through a stream of their own.
-                progress(place.end.saturating_sub(start));
                 continue;
             }
             (None, Some(layouts)) => heap::states(&mut plain, layouts, place.group, walk),
@@ -323,6 +316,20 @@ fn walk_groups(
         }
     }
     Ok(())
+}
+
+/// Compares the number at the start of a key group; `false` where there is none.
+fn numbered(source: &dyn ReadAt, place: &Place, findings: &mut Findings) -> io::Result<bool> {
+    let mut number = [0; 4];
+    let count = source.read_at(place.start, &mut number)?;
+    let number = i32::from_be_bytes(number);
+    if count < 4 {
+        findings.add(Effect::Fails, &section(place.group), place.start, "the stream ends in its number");
+    } else if number != place.group {
+        let problem = format!("key group {number} stands in the place of key group {}", place.group);
+        findings.add(Effect::Fails, &section(place.group), place.start, problem);
+    }
+    Ok(count == 4)
 }
 
 /// Reads the rest of a stream for its checksums.
@@ -372,25 +379,14 @@ fn without_head(
     findings: &mut Findings,
     progress: &dyn Fn(u64),
 ) -> io::Result<()> {
-    let mut plain = Stream::over(source, "keyed state", progress);
-    let silent = |_: u64| {};
-    let mut inside = (compressed == Some(true)).then(|| Frames::stream(source, &silent));
+    let mut inside = (compressed == Some(true)).then(|| Frames::stream(source, progress));
     for place in places {
         let name = section(place.group);
-        plain.seek(place.start, place.end);
-        match plain.i32().map_err(damage) {
-            Ok(number) if number == place.group => {}
-            Ok(number) => {
-                let problem = format!("key group {number} stands in the place of key group {}", place.group);
-                findings.add(Effect::Fails, &name, place.start, problem);
-            }
-            Err(error) => {
-                let error = error?;
-                findings.error(Effect::Fails, &name, error.offset, &error);
-            }
+        if !numbered(source, place, findings)? {
+            continue;
         }
         let Some(inside) = &mut inside else { continue };
-        frames::restart(inside, plain.offset(), place.end, false);
+        frames::restart(inside, place.start.saturating_add(4), place.end, false);
         if let Err(error) = drain(inside).map_err(damage) {
             let error = error?;
             findings.error(Effect::Fails, &name, error.offset, &error);
