@@ -263,6 +263,7 @@ fn walk_groups(
     let mut inside = walk.header.compressed.then(|| Frames::stream(source, progress));
     let heap = (body == KeyedBody::Heap).then(|| heap::Layouts::of(walk.header));
     let mut overruns = 0;
+    let mut starts = Vec::new();
     for place in places {
         if walk.findings.is_full() {
             break;
@@ -284,13 +285,13 @@ fn walk_groups(
             (Some(inside), heap) => {
                 frames::restart(inside, start, place.end, false);
                 let ended = match heap {
-                    Some(layouts) => heap::states(inside, layouts, place.group, walk),
+                    Some(layouts) => heap::states(inside, layouts, place.group, &mut starts, walk),
                     None => canonical::states(inside, place.group, walk),
                 };
-                finish(inside, ended, walk)?;
+                finish(inside, ended, &starts, walk)?;
                 continue;
             }
-            (None, Some(layouts)) => heap::states(&mut plain, layouts, place.group, walk),
+            (None, Some(layouts)) => heap::states(&mut plain, layouts, place.group, &mut starts, walk),
             (None, None) => canonical::states(&mut plain, place.group, walk),
         };
         walk.oddities(&mut plain);
@@ -333,8 +334,15 @@ fn numbered(source: &dyn ReadAt, place: &Place, findings: &mut Findings) -> io::
 }
 
 /// Reads the rest of a stream for its checksums.
-fn finish(stream: &mut Stream<Frames<'_>>, ended: Result<(), ReadError>, walk: &mut Walk<'_>) -> io::Result<()> {
+fn finish(
+    stream: &mut Stream<Frames<'_>>,
+    ended: Result<(), ReadError>,
+    starts: &[u64],
+    walk: &mut Walk<'_>,
+) -> io::Result<()> {
     let mut effect = Effect::Starts;
+    // The hash map backend compresses every state of a key group for itself (`HeapSnapshotStrategy`).
+    let known = if ended.is_ok() { u64::MAX } else { stream.offset() };
     if let Err(error) = ended {
         let error = damage(error)?;
         walk.error(Effect::Fails, stream, &error);
@@ -343,7 +351,6 @@ fn finish(stream: &mut Stream<Frames<'_>>, ended: Result<(), ReadError>, walk: &
         }
         effect = Effect::Fails;
     }
-    walk.oddities(stream);
     let at = stream.offset();
     match drain(stream).map_err(damage) {
         Ok(left) => {
@@ -353,6 +360,7 @@ fn finish(stream: &mut Stream<Frames<'_>>, ended: Result<(), ReadError>, walk: &
         }
         Err(error) => walk.error(effect, stream, &*error?),
     }
+    stream.filler_mut().expect(starts, known);
     walk.oddities(stream);
     Ok(())
 }
@@ -391,6 +399,8 @@ fn without_head(
             let error = error?;
             findings.error(Effect::Fails, &name, error.offset, &error);
         }
+        // Where states start is not known.
+        inside.filler_mut().expect(&[], 0);
         for (at, what) in inside.oddities() {
             findings.add(Effect::Starts, &name, at, what);
         }
