@@ -15,8 +15,13 @@ mod block;
 mod bytes;
 mod checksum;
 mod compression;
+mod database;
+mod edit;
 mod footer;
 mod index;
+mod log;
+mod manifest;
+mod options;
 mod properties;
 mod source;
 mod sst;
@@ -24,6 +29,9 @@ mod tiles;
 
 pub use checksum::ChecksumKind;
 pub use compression::Compression;
+pub use database::{DatabaseFault, DatabaseFile, check_column_families, check_database, read_current};
+pub use manifest::{ColumnFamily, LiveFile, ManifestSummary, read_manifest};
+pub use options::{OptionsSummary, read_options};
 pub use sst::{SstSummary, check_sst};
 
 use crate::model::{Damage, Effect};
