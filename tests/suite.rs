@@ -8,3 +8,30 @@ mod suite {
     mod cli;
     mod damage;
     mod deep;
+    mod deep_state;
+    mod flink;
+    mod golden;
+    mod hostile;
+    mod runtime_api;
+    mod runtime_faults;
+    mod runtime_kill;
+    mod runtime_knobs;
+    mod runtime_rescale;
+    mod runtime_restarts;
+    mod runtime_savepoints;
+    mod serializers;
+    mod state;
+    mod story;
+    mod streams;
+    mod tidy;
+
+    mod interop {
+        mod content;
+        mod corpus;
+        mod jobs;
+        mod ours;
+        mod refusals;
+        mod releases;
+        mod theirs;
+    }
+}

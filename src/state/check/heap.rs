@@ -61,7 +61,8 @@ where
         let mut wrong = None;
         let mut done = 0;
         let passed = layout.pass_all(stream, count, group, walk.max_parallelism, &mut done, |at| {
-            wrong.get_or_insert((at, 0_u64)).1 += 1;
+            let (_, count) = wrong.get_or_insert((at, 0_u64));
+            *count = count.saturating_add(1);
         });
         walk.entries = walk.entries.saturating_add(done);
         if let Some((at, count)) = wrong {
