@@ -6,6 +6,7 @@
 //! [`sharing`] list the files and who uses them.
 
 pub mod catalog;
+pub mod compat;
 pub mod databases;
 pub mod elsewhere;
 pub mod finding;

@@ -1,6 +1,7 @@
 //! `chkctl latest`.
 
 use super::bar::Bar;
+use super::compat::CompatArgs;
 use super::{Exit, Session};
 use crate::render::report::why;
 use crate::render::{Escaped, json_time, time};
@@ -25,6 +26,8 @@ pub struct LatestArgs {
     /// Take a suspect snapshot too: Flink starts from it, but bytes are not as they were recorded.
     #[arg(long)]
     allow_suspect: bool,
+    #[command(flatten)]
+    compat: CompatArgs,
 }
 
 #[derive(Serialize)]
@@ -45,6 +48,7 @@ struct SkippedJson {
 }
 
 pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Exit> {
+    let target = args.compat.target()?;
     let roots = session.roots(&args.roots)?;
     let catalog = session.scan(&roots)?;
     let mut skipped = Vec::new();
@@ -53,7 +57,8 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
         let bar = Bar::none();
         let judge = session.judge(&bar, &catalog.snapshots, false);
         for snapshot in &catalog.snapshots {
-            let report = judge.judge(snapshot);
+            let mut report = judge.judge(snapshot);
+            target.judge(&judge, snapshot, &mut report);
             let good = match report.verdict {
                 Verdict::Restorable => true,
                 Verdict::Suspect => args.allow_suspect,

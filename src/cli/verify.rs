@@ -1,5 +1,7 @@
 //! `chkctl verify`.
 
+use super::bar::Bar;
+use super::compat::CompatArgs;
 use super::{Exit, Session};
 use crate::render::report::{ReportsJson, Summary, verify_text};
 use crate::survey::finding::Verdict;
@@ -21,12 +23,22 @@ pub struct VerifyArgs {
     /// Do not let checkpoints without _metadata set the exit code: a running job usually has one in progress.
     #[arg(long)]
     ignore_incomplete: bool,
+    #[command(flatten)]
+    compat: CompatArgs,
 }
 
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let target = args.compat.target()?;
     let places = session.roots(&args.places)?;
     let catalog = session.scan(&places)?;
-    let reports = judge_all(session, &catalog.snapshots, false);
+    let mut reports = judge_all(session, &catalog.snapshots, false);
+    if !target.is_empty() {
+        let bar = Bar::none();
+        let judge = session.judge(&bar, &catalog.snapshots, false);
+        for (snapshot, report) in catalog.snapshots.iter().zip(&mut reports) {
+            target.judge(&judge, snapshot, report);
+        }
+    }
     if session.globals.json {
         session.print_json(&ReportsJson::new(&reports, None, true))?;
     } else {

@@ -1,6 +1,7 @@
 //! Reports of snapshots, as `verify`, `list` and `latest` show them.
 
 use super::{Bytes, Escaped, bytes_of, json_time, time};
+use crate::survey::compat::{Compat, EmptyStart};
 use crate::survey::finding::{Finding, Severity, Verdict};
 use crate::survey::report::{FileCounts, Kind, SnapshotReport};
 use crate::survey::sharing::Share;
@@ -27,6 +28,8 @@ pub struct SnapshotJson<'r> {
     share: Option<ShareJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     findings: Option<&'r [Finding]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compat: Option<&'r Compat>,
 }
 
 #[derive(Serialize)]
@@ -108,6 +111,7 @@ impl<'r> ReportsJson<'r> {
                 .and_then(|shares| shares.get(index))
                 .map(|share| ShareJson { own_bytes: share.own_bytes, shared_bytes: share.shared_bytes }),
             findings: findings.then_some(report.findings.as_slice()),
+            compat: report.compat.as_ref().filter(|_| findings),
         };
         ReportsJson {
             snapshots: reports.iter().enumerate().map(json).collect(),
@@ -199,6 +203,7 @@ pub fn verify_text(reports: &[SnapshotReport], colour: bool, all: bool) -> Strin
     for report in reports {
         let _ = writeln!(text, "{}", headline(report, colour));
         findings_text(&mut text, &report.findings, all);
+        compat_text(&mut text, report.compat.as_ref());
     }
     text
 }
@@ -257,6 +262,25 @@ fn findings_text(text: &mut String, findings: &[Finding], all: bool) {
     }
     if findings.len() > shown {
         let _ = writeln!(text, "  … and {} more findings (-v shows all)", findings.len() - shown);
+    }
+}
+
+fn compat_text(text: &mut String, compat: Option<&Compat>) {
+    let Some(compat) = compat else { return };
+    let label = |start: &EmptyStart| match (&start.uid, &start.name) {
+        (Some(name), _) | (None, Some(name)) => name.clone(),
+        (None, None) => start.operator_id.to_string(),
+    };
+    if !compat.starts_empty.is_empty() {
+        let labels: Vec<String> = compat.starts_empty.iter().take(FINDINGS_SHOWN).map(label).collect();
+        let more = match compat.starts_empty.len() - labels.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(text, "  note: no state in the snapshot for {}{more}", Escaped(labels.join(", ")));
+    }
+    for note in &compat.notes {
+        let _ = writeln!(text, "  note: {}", Escaped(note));
     }
 }
 
