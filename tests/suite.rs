@@ -6,6 +6,7 @@ mod suite {
 
     mod catalog;
     mod cli;
+    mod compat;
     mod damage;
     mod flink;
     mod golden;

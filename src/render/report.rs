@@ -277,7 +277,11 @@ fn compat_text(text: &mut String, compat: Option<&Compat>) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let _ = writeln!(text, "  note: no state in the snapshot for {}{more}", Escaped(labels.join(", ")));
+        let _ = writeln!(
+            text,
+            "  note: not in the snapshot, and starts without state: {}{more}",
+            Escaped(labels.join(", "))
+        );
     }
     for note in &compat.notes {
         let _ = writeln!(text, "  note: {}", Escaped(note));

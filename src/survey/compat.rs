@@ -17,6 +17,7 @@ pub use job::Job;
 pub use releases::FlinkVersion;
 
 use super::finding::{Code, Finding, Severity, verdict_of};
+use super::report::{undecodable, unreadable_metadata};
 use super::verify::METADATA_LIMIT;
 use super::{Judge, SnapshotDir, SnapshotReport};
 use crate::format;
@@ -47,7 +48,7 @@ pub struct Compat {
     pub dropped: Vec<Unclaimed>,
     /// State that no known operator of the job claims, and that one may that the job's file does not identify.
     pub unclaimed: Vec<Unclaimed>,
-    /// Operators of the job that have no state in the snapshot and start empty.
+    /// Operators of the job that the snapshot does not know, and that start empty.
     pub starts_empty: Vec<EmptyStart>,
     /// Unclaimed state that an operator of the job may have had under another uid.
     pub renamed: Vec<Renamed>,
@@ -76,7 +77,7 @@ pub struct Unclaimed {
     pub bytes: i64,
 }
 
-/// An operator of a job that has no state in the snapshot.
+/// An operator of a job that the snapshot does not know.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EmptyStart {
     /// Its id.
@@ -116,9 +117,15 @@ impl Target {
         if self.is_empty() || report.metadata_version.is_none() {
             return;
         }
-        let read = judge.inventory.storage().read(&snapshot.metadata_file, METADATA_LIMIT);
-        let Ok(bytes) = read else { return };
-        let Ok(metadata) = format::decode(&bytes) else { return };
+        // It may have changed since it was judged.
+        let bytes = match judge.inventory.storage().read(&snapshot.metadata_file, METADATA_LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) => return refuse(report, unreadable_metadata(snapshot, &error.message)),
+        };
+        let metadata = match format::decode(&bytes) {
+            Ok(metadata) => metadata,
+            Err(error) => return refuse(report, undecodable(snapshot, &error)),
+        };
         let heads = heads::read(judge, &metadata, &snapshot.dir);
         let job = self.job.as_ref().and_then(|job| job.name.clone());
         let mut compat = Compat { job, flink: self.flink, backend: self.backend, ..Compat::default() };
@@ -135,6 +142,11 @@ impl Target {
         report.verdict = verdict_of(&report.findings);
         report.compat = Some(compat);
     }
+}
+
+fn refuse(report: &mut SnapshotReport, finding: Finding) {
+    report.findings.push(finding);
+    report.verdict = verdict_of(&report.findings);
 }
 
 /// A finding about an operator as such.

@@ -18,20 +18,13 @@ pub(super) fn check(metadata: &Metadata<'_>, heads: &[Heads], job: &Job, compat:
             None => {}
         }
     }
-    let stateful = |claims: &&JobOperator| {
-        metadata
-            .operators
-            .iter()
-            .any(|operator| operator.id == claims.id && (has_state(operator) || finished(operator)))
-    };
-    let empty: Vec<&JobOperator> = job.operators.iter().filter(|claims| !stateful(claims)).collect();
+    let recorded = |claims: &&JobOperator| metadata.operators.iter().any(|operator| operator.id == claims.id);
+    let empty: Vec<&JobOperator> = job.operators.iter().filter(|claims| !recorded(claims)).collect();
     compat.starts_empty = empty
         .iter()
         .map(|claims| EmptyStart { operator_id: claims.id, uid: claims.uid.clone(), name: claims.name.clone() })
         .collect();
-    let known: Vec<&JobOperator> =
-        empty.iter().copied().filter(|claims| metadata.operators.iter().all(|op| op.id != claims.id)).collect();
-    compat.renamed = renamed(&unclaimed, &known);
+    compat.renamed = renamed(&unclaimed, &empty);
     let certain = job.hidden.at_most == Some(0);
     for (operator, entry) in &unclaimed {
         findings.push(unclaimed_finding(operator, entry, job, certain, compat));
@@ -53,10 +46,6 @@ fn has_state(operator: &OperatorState<'_>) -> bool {
             || state.channel_handles().next().is_some()
     };
     operator.coordinator.is_some() || operator.subtasks().iter().filter_map(|subtask| subtask.state.as_deref()).any(any)
-}
-
-fn finished(operator: &OperatorState<'_>) -> bool {
-    operator.is_fully_finished() || operator.subtasks().iter().any(|subtask| subtask.finished)
 }
 
 fn entry(operator: &OperatorState<'_>, heads: Option<&Heads>) -> Unclaimed {
@@ -101,7 +90,9 @@ fn parallelism(operator: &OperatorState<'_>, claims: &JobOperator) -> Vec<Findin
         }
         _ => {}
     }
-    if let Some(parallelism) = claims.parallelism.filter(|parallelism| *parallelism > recorded) {
+    // Flink looks at operators of which subtasks were recorded (`TaskStateAssignment.hasNonFinishedState`).
+    let looked_at = !operator.subtasks().is_empty();
+    if let Some(parallelism) = claims.parallelism.filter(|parallelism| looked_at && *parallelism > recorded) {
         say(
             Severity::Error,
             format!(
@@ -133,7 +124,7 @@ fn renamed(unclaimed: &[(&OperatorState<'_>, Unclaimed)], empty: &[&JobOperator]
     let ways: [(&str, &dyn Fn(&Unclaimed, &JobOperator) -> bool); 3] = [
         ("both have the same states", &same_states),
         ("both have the same name", &same_name),
-        ("it alone in the job has no state in the snapshot", &|_, _| unclaimed.len() == 1 && empty.len() == 1),
+        ("it alone in the job is not in the snapshot", &|_, _| unclaimed.len() == 1 && empty.len() == 1),
     ];
     let mut found = Vec::new();
     for (_, entry) in unclaimed {

@@ -18,18 +18,19 @@ pub const JOB_FILE_LIMIT: u64 = 16 << 20;
 /// Says what is wrong, and in which line or entry.
 pub fn parse(text: &str) -> Result<Job, String> {
     let start = text.trim_start_matches('\u{feff}').trim_start();
-    // `flink info` prints lines around the JSON.
-    let embedded = text.lines().map(str::trim).find(|line| line.starts_with("{\"nodes\""));
-    match serde_json::from_str::<Value>(start) {
+    match serde_json::from_str::<Value>(embedded(start).unwrap_or(start)) {
         Ok(value) => from_value(&value),
-        Err(_) if embedded.is_some() => {
-            let value = serde_json::from_str(embedded.unwrap_or_default()).map_err(|error| error.to_string())?;
-            from_value(&value)
-        }
         Err(error) if start.starts_with('{') => Err(format!("it starts as JSON, but {error}")),
         Err(_) if is_yaml(text) => from_value(&yaml(text)?),
         Err(_) => from_lines(text),
     }
+}
+
+/// The JSON that `flink info` prints between two lines of its own.
+fn embedded(text: &str) -> Option<&str> {
+    let (first, rest) = text.split_once('\n')?;
+    let json = rest.get(..rest.rfind('}')?.checked_add(1)?)?.trim_start();
+    (first.starts_with("---") && json.starts_with('{')).then_some(json)
 }
 
 fn is_yaml(text: &str) -> bool {
@@ -144,13 +145,13 @@ fn chain(description: &str) -> Vec<String> {
         // The tree of `VertexDescriptionMode.TREE`.
         let line = line.trim_start_matches([' ', ':', '|']).trim_start();
         let line = line.strip_prefix("+- ").or_else(|| line.strip_prefix("- ")).unwrap_or(line);
-        // `CASCADING`: a -> b -> (c, d -> e)
-        for part in line.split(" -> ") {
-            for name in part.split(", ") {
-                let name = name.trim().trim_start_matches('(').trim_end_matches(')');
-                names.push(name.to_owned());
-            }
+        // `CASCADING`: a -> b -> (c, d -> e), or a [source, source] -> b
+        if !line.contains(" -> ") && !line.contains(" [") {
+            names.push(line.trim().to_owned());
+            continue;
         }
+        let parts = line.split(" -> ").flat_map(|part| part.split(", ")).flat_map(|part| part.split(" ["));
+        names.extend(parts.map(|name| name.trim().trim_start_matches('(').trim_end_matches(')').to_owned()));
     }
     names
 }
@@ -305,6 +306,7 @@ mod tests {
         assert_eq!(count("Source: words<br/>"), 1);
         assert_eq!(count("Source: words -&gt; Map -&gt; (Sink: a, Sink: b)"), 4);
         assert_eq!(chain("Source: words<br/>+- Map<br/>   :- Sink: a<br/>   +- Sink: b<br/>").len(), 4);
-        assert_eq!(chain("Window(x)<br/>+- Sink: b: Writer<br/>")[1], "Sink: b: Writer");
+        assert_eq!(chain("Window(x, y)<br/>+- Sink: b: Writer<br/>"), ["Window(x, y)", "Sink: b: Writer"]);
+        assert_eq!(count("Join [Source: a, Source: b] -&gt; Map"), 4);
     }
 }

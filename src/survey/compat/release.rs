@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// Compressed operator state is laid out otherwise since 1.19, and in patch releases of 1.18 from this one on (FLINK-34063).
 const PATCH_OF_34063: u16 = 2;
+/// The version of the `_metadata` that the last releases of Flink 1 write.
+const LAST_OF_FLINK_1: i32 = 4;
 
 /// Holds a snapshot against a release; gives findings, and notes about what only a restore can tell.
 pub(super) fn check(
@@ -41,9 +43,9 @@ pub(super) fn check(
         findings.push(of_operator(Code::ReleaseCannotRead, Severity::Error, operator, message));
     }
     for (operator, heads) in metadata.operators.iter().zip(heads) {
-        findings.extend(of_heads(operator, heads, flink, release));
+        findings.extend(of_heads(operator, heads, version, flink, release));
     }
-    if flink.major >= 2 && version <= 4 {
+    if flink.major >= 2 && version <= LAST_OF_FLINK_1 {
         notes.push("the claim mode LEGACY is gone since Flink 2.0: CLAIM or NO_CLAIM".to_owned());
         notes.push(
             "Flink 2 gives List, Map and Set fields of POJOs serializers of their own, Flink 1 left them to Kryo"
@@ -66,7 +68,13 @@ fn unplaced(code: Code, severity: Severity, message: String) -> Finding {
     finding
 }
 
-fn of_heads(operator: &OperatorState<'_>, heads: &Heads, flink: FlinkVersion, release: &Release) -> Vec<Finding> {
+fn of_heads(
+    operator: &OperatorState<'_>,
+    heads: &Heads,
+    version: i32,
+    flink: FlinkVersion,
+    release: &Release,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut say = |severity, message: String| {
         findings.push(of_operator(Code::ReleaseCannotRead, severity, operator, message));
@@ -110,7 +118,7 @@ fn of_heads(operator: &OperatorState<'_>, heads: &Heads, flink: FlinkVersion, re
     if undecided && let Some(why) = heads.unread.first() {
         say(Severity::Unknown, format!("whether Flink {flink} reads its state files could not be looked up: {why}"));
     }
-    if heads.kryo && flink.major >= 2 && operator_is_of_flink_1(operator) {
+    if heads.kryo && flink.major >= 2 && version <= LAST_OF_FLINK_1 {
         let message = format!(
             "state of it is serialized with Kryo 2, by Flink 1: Flink {flink} has Kryo 5, and mostly does not read it"
         );
@@ -119,11 +127,6 @@ fn of_heads(operator: &OperatorState<'_>, heads: &Heads, flink: FlinkVersion, re
             .push(finding.hint("types with a serializer of Flink's own, in a job of Flink 1, and a savepoint of that"));
     }
     findings
-}
-
-/// Names came with version 5, of Flink 2.0; the caller has the version.
-fn operator_is_of_flink_1(operator: &OperatorState<'_>) -> bool {
-    operator.name.is_empty() && operator.uid.is_empty()
 }
 
 /// A kind of handle, by the tag that a file has for it.
