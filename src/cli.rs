@@ -4,6 +4,7 @@
 
 mod bar;
 mod compat;
+mod deep;
 mod demo;
 mod files;
 mod inspect;
@@ -214,6 +215,10 @@ impl Session {
 
     fn bar(&self) -> Bar {
         Bar::new(!self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal())
+    }
+
+    fn bar_of_bytes(&self) -> Bar {
+        Bar::of_bytes(!self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal())
     }
 
     fn maps(&self) -> PathMaps {

@@ -8,6 +8,7 @@ mod suite {
     mod cli;
     mod compat;
     mod damage;
+    mod deep;
     mod flink;
     mod golden;
     mod hostile;

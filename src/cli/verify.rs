@@ -2,6 +2,7 @@
 
 use super::bar::Bar;
 use super::compat::CompatArgs;
+use super::deep::{self, DeepArgs};
 use super::{Exit, Session};
 use crate::render::report::{ReportsJson, Summary, verify_text};
 use crate::survey::finding::Verdict;
@@ -25,11 +26,14 @@ pub struct VerifyArgs {
     ignore_incomplete: bool,
     #[command(flatten)]
     compat: CompatArgs,
+    #[command(flatten)]
+    deep: DeepArgs,
 }
 
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let target = args.compat.target()?;
     let places = session.roots(&args.places)?;
+    let deep = args.deep.start()?;
     let catalog = session.scan(&places)?;
     let mut reports = judge_all(session, &catalog.snapshots, false);
     if !target.is_empty() {
@@ -38,6 +42,11 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
         for (snapshot, report) in catalog.snapshots.iter().zip(&mut reports) {
             target.judge(&judge, snapshot, report);
         }
+    }
+    if let Some(deep) = deep {
+        let bar = Bar::none();
+        let judge = session.judge(&bar, &catalog.snapshots, false);
+        deep::examine_all(session, deep, &judge, &catalog.snapshots, &mut reports);
     }
     if session.globals.json {
         session.print_json(&ReportsJson::new(&reports, None, true))?;

@@ -105,6 +105,9 @@ fn parallelism(operator: &OperatorState<'_>, claims: &JobOperator) -> Vec<Findin
     findings
 }
 
+/// Whether an operator of a job may be the one that was in a snapshot.
+type Way<'w> = &'w dyn Fn(&Unclaimed, &JobOperator) -> bool;
+
 /// Operators that lost their id, where there is one candidate alone for what was in the snapshot.
 fn renamed(unclaimed: &[(&OperatorState<'_>, Unclaimed)], empty: &[&JobOperator]) -> Vec<Renamed> {
     let fits = |entry: &Unclaimed, claims: &JobOperator| {
@@ -121,7 +124,7 @@ fn renamed(unclaimed: &[(&OperatorState<'_>, Unclaimed)], empty: &[&JobOperator]
     let same_states = |entry: &Unclaimed, claims: &JobOperator| {
         !claims.states.is_empty() && claims.states.iter().all(|name| entry.states.contains(name))
     };
-    let ways: [(&str, &dyn Fn(&Unclaimed, &JobOperator) -> bool); 3] = [
+    let ways: [(&str, Way<'_>); 3] = [
         ("both have the same states", &same_states),
         ("both have the same name", &same_name),
         ("it alone in the job is not in the snapshot", &|_, _| unclaimed.len() == 1 && empty.len() == 1),
