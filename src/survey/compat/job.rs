@@ -1,6 +1,6 @@
 //! A job as far as a restore asks for it: which operators claim state, and how parallel they may be.
 //!
-//! [`super::job_file`] reads one; [`super::claims`] holds a snapshot against it.
+//! [`super::job_file`] reads one, and `claims` holds a snapshot against it.
 
 use crate::model::OperatorId;
 
