@@ -6,6 +6,7 @@ mod suite {
 
     mod catalog;
     mod cli;
+    mod compat;
     mod damage;
     mod deep;
     mod deep_state;
