@@ -7,6 +7,7 @@ pub mod dump;
 pub mod files;
 pub mod inspect;
 pub mod report;
+pub mod types;
 
 use jiff::Timestamp;
 use std::fmt;

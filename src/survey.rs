@@ -12,6 +12,7 @@ pub mod databases;
 pub mod deep;
 pub mod elsewhere;
 pub mod finding;
+pub mod heads;
 pub mod inventory;
 pub mod key_groups;
 pub mod offsets;

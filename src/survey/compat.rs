@@ -6,7 +6,6 @@
 
 pub mod backend;
 mod claims;
-mod heads;
 pub mod job;
 pub mod job_file;
 mod release;
@@ -126,7 +125,7 @@ impl Target {
             Ok(metadata) => metadata,
             Err(error) => return refuse(report, undecodable(snapshot, &error)),
         };
-        let heads = heads::read(judge, &metadata, &snapshot.dir);
+        let heads = super::heads::read(judge, &metadata, &snapshot.dir);
         let job = self.job.as_ref().and_then(|job| job.name.clone());
         let mut compat = Compat { job, flink: self.flink, backend: self.backend, ..Compat::default() };
         if let Some(flink) = self.flink {

@@ -3,12 +3,12 @@
 //! What is behind the table was asked of Flink 1.12 to 2.3: a backend chooses how to restore by the class of the first
 //! handle (`HeapKeyedStateBackendBuilder`, `RocksDBKeyedStateBackendBuilder`, `ForStKeyedStateBackendBuilder`).
 
-use super::heads::Heads;
 use super::of_operator;
 use crate::model::handle::KeyGroupsKind;
 use crate::model::{KeyedHandle, Metadata};
 use crate::state::keyed::KeyedBody;
 use crate::survey::finding::{Code, Finding, Severity};
+use crate::survey::heads::Heads;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;

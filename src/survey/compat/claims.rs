@@ -1,11 +1,11 @@
 //! Which state of a snapshot a job claims, as the start of a job decides it (`Checkpoints.loadAndValidateCheckpoint`,
 //! `StateAssignmentOperation.checkParallelismPreconditions`, `VertexFinishedStateChecker`).
 
-use super::heads::Heads;
 use super::job::{Job, JobOperator, MaxParallelism, derived_max_parallelism};
 use super::{Compat, EmptyStart, Renamed, Unclaimed, of_operator};
 use crate::model::{Metadata, OperatorState, SubtaskState, Subtasks};
 use crate::survey::finding::{Code, Finding, Severity};
+use crate::survey::heads::Heads;
 
 /// Holds a snapshot against a job.
 pub(super) fn check(metadata: &Metadata<'_>, heads: &[Heads], job: &Job, compat: &mut Compat) -> Vec<Finding> {

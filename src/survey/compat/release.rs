@@ -4,12 +4,12 @@
 //! What depends on the job stays open: classes that a program changed, and serializers that a program's types get in
 //! another release.
 
-use super::heads::Heads;
 use super::of_operator;
 use super::releases::{FlinkVersion, Release, known};
 use crate::model::handle::KeyGroupsKind;
 use crate::model::{KeyedHandle, Metadata, OperatorState, StreamHandle, SubtaskState, Version};
 use crate::survey::finding::{Code, Finding, Severity};
+use crate::survey::heads::Heads;
 use crate::survey::references::walk_streams;
 use std::collections::BTreeMap;
 

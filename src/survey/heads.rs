@@ -4,7 +4,7 @@
 //! One stream of each kind is read of each operator: all subtasks run the same code of the same release.
 
 use crate::model::handle::{Incremental, KeyGroups};
-use crate::model::{KeyedHandle, Metadata, OperatorState, StreamHandle};
+use crate::model::{KeyedHandle, Location, Metadata, OperatorState, StreamHandle};
 use crate::state::keyed::{KeyedBody, KeyedHeader};
 use crate::state::meta::BackendStateType;
 use crate::state::operator::OperatorHeader;
@@ -26,13 +26,17 @@ const TABLE_MAGIC: &[u8] = &0x88e2_41b7_85f4_cff7_u64.to_le_bytes();
 
 /// What the heads of one operator's state files say.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Heads {
+pub struct Heads {
     /// Version of the head of operator state, and whether its elements are compressed.
     pub operator_state: Option<(i32, bool)>,
     /// Version of the head of keyed state.
     pub keyed: Option<i32>,
     /// What is behind the head of keyed state, for handles that do not say it.
     pub body: Option<KeyedBody>,
+    /// The head of operator state, where it was understood.
+    pub operator_header: Option<OperatorHeader>,
+    /// The head of keyed state, where it was understood.
+    pub keyed_header: Option<KeyedHeader>,
     /// Names of all states, from heads and handles.
     pub states: BTreeSet<String>,
     /// Whether a serializer is Kryo.
@@ -46,7 +50,7 @@ pub(super) struct Heads {
 }
 
 /// Reads the heads of each operator, in the order of the `_metadata`.
-pub(super) fn read<'m>(judge: &Judge<'_>, metadata: &'m Metadata<'m>, dir: &crate::model::Location) -> Vec<Heads> {
+pub fn read<'m>(judge: &Judge<'_>, metadata: &'m Metadata<'m>, dir: &Location) -> Vec<Heads> {
     let mut files = Files { judge, resolver: Resolver::new(judge.exclusive(dir)) };
     metadata.operators.iter().map(|operator| of_operator(&mut files, operator)).collect()
 }
@@ -83,11 +87,12 @@ fn operator_head<'m>(files: &mut Files<'_, '_, 'm>, stream: &StreamHandle<'m>, h
         Err(why) => heads.unread.push(why),
         Ok((bytes, head)) => {
             heads.kryo |= contains(&bytes, KRYO);
-            heads.operator_state = match head {
+            heads.operator_state = match &head {
                 Some(head) => Some((head.version, head.compressed)),
                 // A serializer that is not known here: its version and flag come before.
                 None => first_int(&bytes).map(|version| (version, version >= 6 && bytes.get(4) == Some(&1))),
             };
+            heads.operator_header = head;
         }
     }
 }
@@ -116,9 +121,10 @@ fn keyed_heads<'m>(files: &mut Files<'_, '_, 'm>, handle: &KeyedHandle<'m>, head
         Ok((bytes, head)) => {
             heads.kryo |= contains(&bytes, KRYO);
             heads.keyed = first_int(&bytes);
-            let states = head.map(|head| head.states).unwrap_or_default();
+            let states = head.as_ref().map(|head| head.states.as_slice()).unwrap_or_default();
             heads.asynchronous |= states.iter().any(|state| state.kind == BackendStateType::KeyValueV2);
-            heads.states.extend(states.into_iter().map(|state| state.name));
+            heads.states.extend(states.iter().map(|state| state.name.clone()));
+            heads.keyed_header = head;
         }
     }
 }
