@@ -13,6 +13,7 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
     mod runtime_kill;
