@@ -76,7 +76,7 @@ fn finish(session: &mut Session, args: &DiagnoseArgs, findings: &Findings) -> an
         session.say("the log is empty");
         return Ok(Exit::NoVerdict);
     }
-    Ok(match (findings.diagnoses.is_empty(), findings.unexplained.is_empty()) {
+    Ok(match (primary.is_none(), findings.unexplained.is_empty()) {
         (false, _) => Exit::Findings,
         (true, false) => Exit::NoVerdict,
         (true, true) => Exit::Fine,

@@ -52,22 +52,27 @@ pub fn blame(facts: &Facts, events: &Events, look: Option<&Look>) -> Blame {
         .unwrap_or_else(|| {
             let what = match facts.file_kind {
                 Some(FileKind::Exclusive) => {
-                    "the usual ones are: newer checkpoints took its place (num-retained is 1 by default), the job was \
+                    "usually newer checkpoints took its place (num-retained is 1 by default), the job was \
                      cancelled without retention, a clean-up script, a storage lifecycle rule"
                 }
                 Some(FileKind::Shared | FileKind::TaskOwned | FileKind::Changelog) => {
-                    "the usual ones are: the job that was started from this snapshot with CLAIM deleted it when it did \
+                    "usually the job that was started from this snapshot with CLAIM deleted it when it did \
                      not need it any more, a job directory that looked unused was removed, a storage lifecycle rule"
                 }
-                _ => "the usual ones are a clean-up script or a storage lifecycle rule",
+                _ => "usually a clean-up script or a storage lifecycle rule",
             };
             Blame { grade: Grade::NotKnown, what: what.to_owned(), lines: Vec::new() }
         })
 }
 
+/// Whether the file belongs to one checkpoint only, and goes with it.
+fn is_of_one(facts: &Facts) -> bool {
+    matches!(facts.file_kind, Some(FileKind::Exclusive | FileKind::Snapshot))
+}
+
 fn by_log(facts: &Facts, events: &Events) -> Option<Blame> {
     let proven = |what: String, line: u64| Some(Blame { grade: Grade::ProvenByLog, what, lines: vec![line] });
-    let id = facts.checkpoint_id.filter(|_| facts.file_kind == Some(FileKind::Exclusive))?;
+    let id = facts.checkpoint_id.filter(|_| is_of_one(facts))?;
     if let Some(event) = events.of_checkpoint(id, EventKind::Discarded) {
         return proven(format!("Flink deleted checkpoint {id} when it was not retained any more"), event.line);
     }
@@ -111,7 +116,7 @@ fn by_disk(facts: &Facts, look: &Look) -> Option<Blame> {
 
 fn likely(facts: &Facts, events: &Events, look: Option<&Look>) -> Option<Blame> {
     let likely = |what: String, lines: Vec<u64>| Some(Blame { grade: Grade::Likely, what, lines });
-    let exclusive = facts.checkpoint_id.filter(|_| facts.file_kind == Some(FileKind::Exclusive));
+    let exclusive = facts.checkpoint_id.filter(|_| is_of_one(facts));
     if let Some(id) = exclusive {
         let newer = events.of(EventKind::Completed).find(|event| {
             event.checkpoint.is_some_and(|newer| newer > id)
@@ -134,7 +139,7 @@ fn likely(facts: &Facts, events: &Events, look: Option<&Look>) -> Option<Blame> 
     let claim = |event: &&super::events::Event| {
         event.text.contains("CLAIM") && !event.text.contains("NO_CLAIM") && event.kind == EventKind::Setting
     };
-    if facts.file_kind != Some(FileKind::Exclusive)
+    if !is_of_one(facts)
         && let Some(event) = events.of(EventKind::Setting).find(claim)
     {
         let what = "the job was started with CLAIM: the snapshot belongs to it, and it deletes files that its own checkpoints do not need";

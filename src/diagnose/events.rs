@@ -59,8 +59,10 @@ pub struct Events {
     pub kept: Vec<Event>,
     /// How many there were, by kind.
     pub counts: Counts,
-    /// The last line that shows the job going on: a completed checkpoint.
+    /// The last completed checkpoint: what failed before it, the job got over.
     pub last_completed_line: u64,
+    /// The last time that a task began to run.
+    pub last_running_line: u64,
 }
 
 /// How often things happened.
@@ -79,6 +81,9 @@ pub struct Counts {
 impl Events {
     /// Looks at a plain line.
     pub fn feed(&mut self, number: u64, line: &str) {
+        if line.contains(" to RUNNING") && line.contains(" switched from ") {
+            self.last_running_line = number;
+        }
         let Some((kind, checkpoint)) = classify(line) else { return };
         match kind {
             EventKind::Triggered => self.counts.triggered = self.counts.triggered.saturating_add(1),
@@ -121,7 +126,7 @@ impl Events {
 
     /// What became of a checkpoint, the last that is told of it.
     pub fn of_checkpoint(&self, checkpoint: u64, kind: EventKind) -> Option<&Event> {
-        self.of(kind).filter(|event| event.checkpoint == Some(checkpoint)).next_back()
+        self.of(kind).rfind(|event| event.checkpoint == Some(checkpoint))
     }
 }
 

@@ -84,7 +84,7 @@ impl Facts {
         facts.task = task_in(&chain.context);
         let frames = || chain.thrown.iter().flat_map(|thrown| &thrown.frames);
         facts.flink_version = frames().find_map(|frame| version_in(frame));
-        let restored = events.of(EventKind::Restoring).filter(|event| event.path.is_some()).next_back();
+        let restored = events.of(EventKind::Restoring).rfind(|event| event.path.is_some());
         if facts.snapshot.is_none()
             && let Some(path) = restored.and_then(|event| event.path.as_deref())
         {
@@ -98,6 +98,7 @@ impl Facts {
         let better = match self.file_kind {
             None => true,
             Some(FileKind::Other) => !matches!(kind, FileKind::Other),
+            Some(FileKind::Snapshot) => !matches!(kind, FileKind::Other | FileKind::Snapshot),
             Some(_) => false,
         };
         if better {
@@ -227,6 +228,10 @@ impl Facts {
 
     /// A class that a ClassNotFoundException, NoClassDefFoundError or InvalidClassException names.
     pub fn take_class(&mut self, chain: &Chain) {
+        let kryo = chain.thrown.iter().find_map(|thrown| word_after(&thrown.message, "Unable to find class: "));
+        if let Some(class) = kryo {
+            self.classes.insert(0, class.to_owned());
+        }
         let names = ["ClassNotFoundException", "NoClassDefFoundError", "InvalidClassException"];
         if let Some(thrown) = chain.thrown.iter().rev().find(|thrown| names.contains(&thrown.simple_class())) {
             let class = thrown.message.split([';', ' ', ':']).next().unwrap_or_default().replace('/', ".");
@@ -284,17 +289,29 @@ pub fn path_in(message: &str) -> Option<String> {
     let tokens = message.split(is_end).map(|token| token.trim_end_matches(['.', ':', '!']));
     let paths = tokens.filter(|token| {
         let rooted = token.starts_with('/') && token.len() > 2 || token.contains(":/") && !token.starts_with("http");
-        let inside = ["/chk-", "/shared/", "/taskowned/", "/savepoint-"].iter().any(|part| token.contains(part));
+        let inside = ["=/", "/chk-", "/shared/", "/taskowned/", "/savepoint-"].iter().any(|part| token.contains(part));
         (rooted || inside) && !token.contains("flink.apache.org") && !token.starts_with("jar:")
     });
-    let paths: Vec<&str> = paths.map(|path| path.strip_prefix("Key:").unwrap_or(path)).collect();
-    let known = |path: &&&str| !matches!(file_kind(path), FileKind::Other);
-    paths.iter().find(known).or(paths.first()).map(|path| (*path).to_owned())
+    let paths: Vec<&str> = paths
+        .map(|path| {
+            path.split_once("=/").map_or(path, |(before, _)| path.get(before.len().saturating_add(1)..).unwrap_or(path))
+        })
+        .collect();
+    // A file of a snapshot tells more than the snapshot, and that more than any other path.
+    let rank = |path: &&&str| match file_kind(path) {
+        FileKind::Other => 2,
+        FileKind::Snapshot => 1,
+        _ => 0,
+    };
+    paths.iter().min_by_key(rank).map(|path| (*path).to_owned())
 }
 
 /// The task in a line such as `Map (1/1)#0 (…) switched from RUNNING to FAILED`.
 fn task_in(context: &str) -> Option<String> {
-    let (before, _) = context.split_once(" switched from ")?;
+    let (before, after) = context.split_once(" switched from ")?;
+    if !after.contains("FAILED") {
+        return None;
+    }
     let name = before.rsplit(" - ").next().unwrap_or(before).trim();
     // "(1/1)#0 (execution id)": the id is of no use to anybody
     let end =

@@ -2,11 +2,14 @@
 
 use super::clean::{Lines, plain_lines};
 use super::events::Events;
-use super::facts::Facts;
+use super::facts::{Facts, FileKind};
 use super::table::{self, Effect, Entry};
 use super::trace::{Chain, Collector, Thrown, cut};
 use serde::Serialize;
 use std::io::{self, BufRead};
+
+/// The entry of a failed restore whose cause is not in the log.
+const GENERAL: &str = "restore-failed";
 
 /// At most so many different failures of a log are kept, and as many that are not known.
 const KEPT: usize = 100;
@@ -59,13 +62,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// The root.
+    /// The root; none where all that happened is normal.
     pub fn primary(&self) -> Option<&Diagnosis> {
-        self.diagnoses.first()
+        self.diagnoses.first().filter(|first| !first.is_normal())
     }
 }
 
 impl Diagnosis {
+    /// Whether it is part of a job's normal life.
+    pub fn is_normal(&self) -> bool {
+        self.got_over && self.entry.effect == Effect::Note
+    }
+
     /// The exception that is the cause.
     pub fn cause(&self) -> Option<&Thrown> {
         self.thrown.get(self.cause)
@@ -81,8 +89,31 @@ impl Diagnosis {
         fill(self.entry.advice, &self.facts)
     }
 
-    fn order(&self) -> (bool, Effect, bool, u64) {
-        (self.got_over, self.entry.effect, self.entry.id == "restore-failed", self.lines.0)
+    /// Whether the other is this one again: the same failure, of the same operator as far as both name one.
+    fn is_the_same(&self, other: &Diagnosis) -> bool {
+        let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+        self.entry.id == other.entry.id && agree(&self.facts.operator_id, &other.facts.operator_id)
+    }
+
+    /// Takes the other as this one again, and what it knows more.
+    fn take(&mut self, other: Diagnosis) {
+        // The lines of a chain are told twice, by the chain and on their own.
+        if other.lines.0 > self.lines.1 {
+            self.count = self.count.saturating_add(1);
+        }
+        self.lines = (self.lines.0.min(other.lines.0), self.lines.1.max(other.lines.1));
+        let knows = |diagnosis: &Diagnosis| {
+            let facts = &diagnosis.facts;
+            (facts.operator_id.is_some(), facts.file.is_some(), !diagnosis.thrown.iter().all(|t| t.class.is_empty()))
+        };
+        if knows(&other) > knows(self) {
+            let time = self.time.take().or(other.time);
+            *self = Diagnosis { count: self.count, lines: self.lines, time, ..other };
+        }
+    }
+
+    fn order(&self) -> (bool, bool, Effect, bool, u64) {
+        (self.is_normal(), self.got_over, self.entry.effect, self.entry.id == GENERAL, self.lines.0)
     }
 }
 
@@ -99,7 +130,10 @@ fn fill(text: &str, facts: &Facts) -> String {
     let snapshot = match (&facts.checkpoint_id, &facts.snapshot) {
         (Some(id), _) => format!("checkpoint {id}"),
         (None, Some(path)) => path.clone(),
-        (None, None) => "the snapshot".to_owned(),
+        (None, None) => match (&facts.file, facts.file_kind) {
+            (Some(path), Some(FileKind::Snapshot)) => path.clone(),
+            _ => "the snapshot".to_owned(),
+        },
     };
     let number =
         |number: Option<u32>, words: &str| number.map_or_else(|| words.to_owned(), |number| number.to_string());
@@ -219,41 +253,26 @@ impl Findings {
     /// Adds a diagnosis, or counts it with the one of its kind.
     fn insert(&mut self, new: Diagnosis) {
         let room = self.diagnoses.len() < KEPT;
-        let known = self.diagnoses.iter_mut().find(|known| {
-            known.entry.id == new.entry.id
-                && (new.thrown.len() == 1 && new.facts.file.is_none()
-                    || (known.facts.file == new.facts.file && known.facts.operator_id == new.facts.operator_id)
-                    || (new.lines.0 >= known.lines.0 && new.lines.0 <= known.lines.1))
-        });
-        match known {
-            Some(known) => {
-                // The lines of a chain are told twice, by the chain and on their own.
-                if new.lines.0 > known.lines.1 {
-                    known.count = known.count.saturating_add(1);
-                }
-                known.lines.1 = known.lines.1.max(new.lines.1);
-                if known.facts.operator_name.is_none() && new.facts.operator_name.is_some()
-                    || known.thrown.len() == 1 && new.thrown.len() > 1
-                {
-                    let (count, lines, time) = (known.count, known.lines, known.time.take());
-                    *known = Diagnosis {
-                        count,
-                        lines: (lines.0.min(new.lines.0), lines.1),
-                        time: time.or(new.time.clone()),
-                        ..new
-                    };
-                }
-            }
+        match self.diagnoses.iter_mut().find(|known| known.is_the_same(&new)) {
+            Some(known) => known.take(new),
             None if room => self.diagnoses.push(new),
             None => {}
         }
     }
 
     fn put_in_order(&mut self) {
-        let completed = self.events.last_completed_line;
+        let (completed, running) = (self.events.last_completed_line, self.events.last_running_line);
         for diagnosis in &mut self.diagnoses {
-            diagnosis.got_over = completed > diagnosis.lines.1;
+            // It is a consequence, where the rest of the log is there.
+            let ended = diagnosis.entry.id == "coordinator-suspending" && running > 0;
+            // What is normal while tasks are being deployed is over when they run.
+            let over = if diagnosis.entry.effect == Effect::Note { completed.max(running) } else { completed };
+            diagnosis.got_over = over > diagnosis.lines.1 || ended;
         }
         self.diagnoses.sort_by_key(Diagnosis::order);
+        // What says only that a restore failed is of use where nothing says why.
+        if self.diagnoses.iter().any(|d| d.entry.effect == Effect::Restore && d.entry.id != GENERAL) {
+            self.diagnoses.retain(|diagnosis| diagnosis.entry.id != GENERAL);
+        }
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::fmt::{self, Write as _};
 
 /// How much of a line of the log is shown.
-const QUOTE: usize = 200;
+const QUOTE: usize = 300;
 /// How many more failures are shown unless all are asked for.
 const OTHERS: usize = 5;
 
@@ -83,7 +83,7 @@ impl<'r> DiagnoseJson<'r> {
         };
         DiagnoseJson {
             lines: findings.lines,
-            explained: !findings.diagnoses.is_empty(),
+            explained: findings.primary().is_some(),
             diagnoses: findings.diagnoses.iter().map(diagnosis).collect(),
             unexplained: &findings.unexplained,
             checkpoints: CheckpointsJson {
@@ -270,19 +270,7 @@ fn on_disk(text: &mut String, look: &Look) {
                 "best snapshot",
                 format_args!("{}, restorable, completed {}", describe(best), time(best.completed_at)),
             );
-            if let Some(seconds) = look.older_by_seconds {
-                field(
-                    text,
-                    "what it costs",
-                    match seconds {
-                        ..=0 => "nothing: no newer snapshot was completed".to_owned(),
-                        _ => format!(
-                            "it is {} older; what came since is read again from the sources, where they still have it",
-                            Seconds(seconds)
-                        ),
-                    },
-                );
-            }
+            field(text, "what it costs", cost(look, best));
         }
         None if look.not_judged > 0 => {
             field(
@@ -297,6 +285,19 @@ fn on_disk(text: &mut String, look: &Look) {
     }
     if look.best.is_some() && look.not_judged > 0 {
         field(text, "note", format_args!("{} newer ones could not be judged", look.not_judged));
+    }
+}
+
+/// What is lost by starting from the best snapshot.
+fn cost(look: &Look, best: &Seen) -> String {
+    const AGAIN: &str = "what came since is read again from the sources, where they still have it";
+    let is_named = look.named.as_ref().is_some_and(|named| named.path == best.path);
+    match look.older_by_seconds {
+        _ if is_named => format!("nothing; {AGAIN}"),
+        None => AGAIN.to_owned(),
+        Some(..0) => format!("nothing: it is newer than the one in the log; {AGAIN}"),
+        Some(0) => format!("it is less than a second older; {AGAIN}"),
+        Some(seconds) => format!("it is {} older; {AGAIN}", Seconds(seconds)),
     }
 }
 

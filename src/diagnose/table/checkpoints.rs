@@ -69,7 +69,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
         cause: "A task declined checkpoints: it was not ready, closing, or overtaken by a newer one.",
         advice: "Around a restart that is normal. If it goes on, look at the log of the task that declined.",
-        effect: Effect::Checkpointing,
+        effect: Effect::Note,
         remedy: Remedy::NotTheSnapshot,
     },
     Entry {
@@ -81,7 +81,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         cause: "No checkpoint is taken because a task is not running.",
         advice: "While tasks are being deployed that is normal. If it goes on, a task waits for slots or is stuck in its \
                  start.",
-        effect: Effect::Checkpointing,
+        effect: Effect::Note,
         remedy: Remedy::NotTheSnapshot,
     },
     Entry {

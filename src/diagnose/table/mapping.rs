@@ -40,7 +40,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             },
             Pattern { says: &["is higher than the max parallelism"], ..ANY },
         ],
-        cause: "The program asks for a higher parallelism than the max parallelism of the state.",
+        cause: "The program asks for a higher parallelism than the max parallelism of the operator or its state.",
         advice: "Lower the parallelism of the operator to the max parallelism of its state at most.",
         effect: Effect::Restore,
         remedy: Remedy::SameSnapshot,
@@ -114,6 +114,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "claim-mode-refused",
         patterns: &[
             Pattern { says: &["does not support enforcing a full snapshot"], ..ANY },
+            Pattern { says: &["Could not parse value for enum", "ClaimMode"], ..ANY },
             Pattern { says: &["No enum constant", "ClaimMode"], ..ANY },
             Pattern { says: &["No enum constant", "RestoreMode"], ..ANY },
             Pattern {
@@ -128,8 +129,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             },
         ],
         cause: "The claim mode that the job was started with does not work with this release or state backend.",
-        advice: "LEGACY is gone from 2.0 on, and the changelog backend cannot do NO_CLAIM: start with -claimMode CLAIM \
-                 (the snapshot is the job's then, and goes when the job does not need it any more) or NO_CLAIM.",
+        advice: "The changelog backend and others that cannot write a full snapshot do not work with NO_CLAIM: start with -claimMode CLAIM \
+                 (the snapshot is the job's then, and goes when the job does not need it any more), or from a savepoint.",
         effect: Effect::Restore,
         remedy: Remedy::SameSnapshot,
     },

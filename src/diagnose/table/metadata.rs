@@ -6,6 +6,15 @@ use crate::diagnose::facts::FileKind;
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
+        id: "no-metadata",
+        patterns: &[Pattern { says: &["Cannot find meta data file '_metadata' in directory"], ..ANY }],
+        cause: "There is no _metadata in {snapshot}: it is not a snapshot, or the checkpoint was never completed.",
+        advice: "Name the directory chk-N or savepoint-… itself, not the job's directory above it. Without a _metadata \
+                 nothing can be restored from a directory: start from another snapshot.",
+        effect: Effect::Restore,
+        remedy: Remedy::AnotherSnapshot,
+    },
+    Entry {
         id: "no-such-snapshot",
         patterns: &[
             Pattern { says: &["Cannot find checkpoint or savepoint file/directory"], ..ANY },
@@ -15,15 +24,6 @@ pub(super) const ENTRIES: &[Entry] = &[
         cause: "The snapshot that the job was to start from, {snapshot}, is not there.",
         advice: "Check the path, and that the storage is mounted. If the path was right once, the snapshot was deleted: \
                  start from another one.",
-        effect: Effect::Restore,
-        remedy: Remedy::AnotherSnapshot,
-    },
-    Entry {
-        id: "no-metadata",
-        patterns: &[Pattern { says: &["Cannot find meta data file '_metadata' in directory"], ..ANY }],
-        cause: "There is no _metadata in {snapshot}: it is not a snapshot, or the checkpoint was never completed.",
-        advice: "Name the directory chk-N or savepoint-… itself, not the job's directory above it. Without a _metadata \
-                 nothing can be restored from a directory: start from another snapshot.",
         effect: Effect::Restore,
         remedy: Remedy::AnotherSnapshot,
     },
