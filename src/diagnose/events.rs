@@ -142,8 +142,11 @@ fn classify(line: &str) -> Option<(EventKind, Option<u64>)> {
         if let Some(id) = after("Completed checkpoint ") {
             return Some((Completed, Some(id)));
         }
-        if has("expired before completing") {
-            return Some((Expired, after("Checkpoint ")));
+        // The exception of the same words has no number.
+        if has("expired before completing")
+            && let Some(id) = after("Checkpoint ")
+        {
+            return Some((Expired, Some(id)));
         }
         let failed =
             ["Decline checkpoint ", "Failed to trigger or complete checkpoint ", "Failed to trigger checkpoint "];

@@ -312,7 +312,8 @@ fn task_in(context: &str) -> Option<String> {
     if !after.contains("FAILED") {
         return None;
     }
-    let name = before.rsplit(" - ").next().unwrap_or(before).trim();
+    let name = before.rsplit(" - ").next().unwrap_or(before);
+    let name = name.rsplit("\"message\":\"").next().unwrap_or(name).trim();
     // "(1/1)#0 (execution id)": the id is of no use to anybody
     let end =
         name.find("/").and_then(|at| name.get(at..)?.find(')').map(|close| at.saturating_add(close).saturating_add(1)));

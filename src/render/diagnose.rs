@@ -227,7 +227,7 @@ fn history(text: &mut String, findings: &Findings) {
     if let Some(event) = restored.filter(|event| event.path.is_some()) {
         let path = event.path.as_deref().unwrap_or_default();
         let id = event.checkpoint.map_or_else(String::new, |id| format!("checkpoint {id}, "));
-        field(text, "restored from", format_args!("{id}{path} [line {}]", event.line));
+        field(text, "started from", format_args!("{id}{path} [line {}]", event.line));
     }
     let counts = events.counts;
     if counts == Counts::default() {
