@@ -176,11 +176,15 @@ pub fn read(log: impl BufRead) -> io::Result<Findings> {
     while let Some((number, raw)) = lines.next_line()? {
         findings.lines = number;
         for line in plain_lines(raw) {
-            findings.events.feed(number, &line);
+            let is_frame = line.starts_with("\tat ") || line.starts_with("at ");
+            if !is_frame {
+                findings.events.feed(number, &line);
+            }
             for chain in collector.feed(number, &line) {
                 findings.add(&chain);
             }
-            if line.len() < 4000
+            if !is_frame
+                && line.len() < 4000
                 && let Some(entry) = table::explain_line(&line)
             {
                 findings.add_line(entry, number, &line);

@@ -129,7 +129,11 @@ pub fn find_class(text: &str) -> Option<(usize, usize)> {
             && package.starts_with(|c: char| c.is_ascii_lowercase())
             && simple.starts_with(|c: char| c.is_ascii_uppercase());
         let after = text.get(end..).unwrap_or_default();
-        if named && dotted && (after.is_empty() || after.starts_with([':', ' ', ',', ']', '"', '(', ')', '\''])) {
+        if named
+            && dotted
+            && token == name
+            && (after.is_empty() || after.starts_with([':', ' ', ',', ']', '"', '(', ')', '\'']))
+        {
             return Some((start, start.saturating_add(name.len())));
         }
     }
