@@ -6,6 +6,7 @@ mod bar;
 mod compat;
 mod deep;
 mod demo;
+mod diagnose;
 mod files;
 mod inspect;
 mod latest;
@@ -85,6 +86,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Files(files::FilesArgs),
     Verify(verify::VerifyArgs),
+    Diagnose(diagnose::DiagnoseArgs),
     Uid(uid::UidArgs),
     Demo(demo::DemoArgs),
 }
@@ -142,6 +144,7 @@ impl Command {
             Command::Inspect(args) => inspect::run(session, args),
             Command::Files(args) => files::run(session, args),
             Command::Verify(args) => verify::run(session, args),
+            Command::Diagnose(args) => diagnose::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;

@@ -10,6 +10,7 @@ mod suite {
     mod damage;
     mod deep;
     mod deep_state;
+    mod diagnose;
     mod flink;
     mod golden;
     mod hostile;
