@@ -48,9 +48,15 @@ done
 # Only these: a whole distribution has jars for SQL that slow the start down.
 jars=$(printf '%s:' "$home/$release"/lib/{flink-dist,log4j,slf4j}*.jar)
 
-# The sources are written for 1.20; a few packages have other names since 2.0.
+# The sources are written for 1.20; a few packages have other names since 2.0, and some methods had before 1.19.
 moved=()
 case $release in
+  1.18.*)
+    time=org.apache.flink.streaming.api.windowing.time.Time
+    moved=(-e 's/\.getTaskInfo()//' -e 's/org\.apache\.flink\.api\.common\.functions\.OpenContext/org.apache.flink.configuration.Configuration/'
+      -e 's/\bOpenContext\b/Configuration/' -e "s/^import java\.time\.Duration;/import $time;/"
+      -e 's/\bDuration\.ofMillis\b/Time.milliseconds/; s/\bDuration size\b/Time size/')
+    ;;
   1.*) ;;
   *) moved=(-e 's/functions\.\(source\|sink\)\.\(RichParallelSourceFunction\|RichSinkFunction\)/functions.\1.legacy.\2/') ;;
 esac
