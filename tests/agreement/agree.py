@@ -19,7 +19,7 @@ def _flip(row):
 CLASSES = (
     Class("own-bug", True,
           "Flink does not restore this kind of its own snapshots, undamaged as they are (1.18.1 with compressed operator "
-          "state, FLINK-34063). Nothing is wrong with the files.",
+          "state, FLINK-33863). Nothing is wrong with the files.",
           lambda row, verdict: row["damage"] == "none"),
     Class("only-a-sealed-checksum", True,
           "A flipped byte of a value in a file without a checksum that leaves another value of the same length: Flink "

@@ -17,7 +17,7 @@ _MATERIALIZED = ("rounds=2", "pause=900", "conf.state.changelog.periodic-materia
 #: name: (what job and restore are told, what the job is told alone, releases that do not have it)
 KINDS = {
     "heap": ((), (), ()),
-    # 1.18.1 does not read its own compressed operator state (FLINK-34063): its row says so.
+    # 1.18.1 does not read its own compressed operator state where there is broadcast state too (FLINK-33863): its row says so.
     "heap-compressed": (("conf.execution.checkpointing.snapshot-compression=true",), (), ()),
     "rocksdb-full": (_ROCKSDB, (), ()),
     "rocksdb-incremental": (_INCREMENTAL, ("rounds=2",), ()),

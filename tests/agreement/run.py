@@ -180,7 +180,7 @@ def main():
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--timeout", type=int, default=8000, help="milliseconds after which a job hangs")
+    parser.add_argument("--timeout", type=int, default=5000, help="milliseconds after which a job hangs")
     parser.add_argument("--work", default="/dev/shm" if os.path.isdir("/dev/shm") else None)
     parser.add_argument("--chkctl", default=os.environ.get("CHKCTL", str(REPO / "target/release/chkctl")))
     parser.add_argument("--deep", default="--deep")

@@ -8,6 +8,9 @@
 #       {"path": …, "positions": [[split, next, end]…], RESULT}, the state at that time
 #   restore JOB PATH [KEY=VALUE...]   starts a job from a checkpoint and lets it run to the end of the sequence
 #       {"restored": [[split, next, end]…], RESULT}, or {"failed": "class: message <- class: message…"}
+#   check pantry PATH [KEY=VALUE...]  restores, looks after all state by arithmetic, and ends; keys= and hold= as for run
+#       {"verdict": "right" | "wrong" | "fails" | "hangs", "phase": …, "why": …, "ms": …, "spent": whether this JVM is of no
+#       more use}; phase is how far what failed had come: "load" before there were tasks, "restore" before RUNNING, "running"
 #   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
 #   metadata PATH                     what Flink's own classes read in a `_metadata`, in the words of `chkctl inspect --json`
 #   bench words|recovery|keys …       see harness/Bench.java
@@ -16,6 +19,9 @@
 #   wordcount   words → sum per word                             "counts": {word: highest count that was seen}
 #   windowed    record i has timestamp 10 * i; sums of 1000 ms   "windows": [[word, start, count]…]
 #   kitchen     all kinds of keyed state and both kinds of timers, key is i % keys   "lines": [text…], one a timer
+#   pantry      for check: all kinds of keyed and operator state, timers, raw state; hold= and keys= count for each subtask of
+#               the source, and hold is a multiple of keys; rounds= checkpoints in turn (pause= ms between them), the last of
+#               them counts; slow=true lets records pile up before its barrier
 #
 # KEY=VALUE: n= records of the sequence, vocab= words, keys= of kitchen, par= parallelism, maxpar= max parallelism,
 #   sources= parallelism of the source (par), line= words per record of wordcount, sliding=true (every 500 ms),
@@ -26,8 +32,9 @@
 #
 # Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
-# level of the log on stderr (OFF). Classes are compiled once for each state of the sources. Everything listens on
-# loopback only; what is written to TMPDIR is removed at the end.
+# level of the log on stderr (OFF), CHKCTL_FLINK_CONF lines KEY=VALUE for what only the cluster is asked (the storage of
+# changelogs; before 1.19 the threshold of inline= too). Classes are compiled once for each state of the
+# sources. Everything listens on loopback only; what is written to TMPDIR is removed at the end.
 set -euo pipefail
 
 release=${1:?usage: flink.sh RELEASE [COMMAND ARGUMENT...]}
