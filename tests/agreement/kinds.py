@@ -9,7 +9,8 @@ JOB = ("inline=0", f"keys={KEYS}", f"hold={HOLD}", "conf.state.backend.rocksdb.m
 _ROCKSDB = ("conf.state.backend.type=rocksdb",)
 _INCREMENTAL = (*_ROCKSDB, "conf.execution.checkpointing.incremental=true")
 _MERGED = ("conf.execution.checkpointing.file-merging.enabled=true",)
-_CHANGELOG = ("conf.state.changelog.enabled=true",)
+#: Options of the changelog have other names before 1.19.
+_CHANGELOG = ("conf.state.changelog.enabled=true", "conf.state.backend.changelog.enabled=true")
 #: The first half of the state is materialized before the checkpoint that counts, the second is in the log.
 _MATERIALIZED = ("rounds=2", "pause=900", "conf.state.changelog.periodic-materialize.interval=400ms",
                  "conf.state.backend.changelog.periodic-materialize.interval=400ms")
@@ -38,6 +39,7 @@ def cluster(directory):
     """What Flink takes from the cluster only, as CHKCTL_FLINK_CONF."""
     return "\n".join((
         "state.changelog.storage=filesystem",
+        "state.backend.changelog.storage=filesystem",
         f"dstl.dfs.base-path=file://{directory}/changelog",
         # The threshold of a job is that of the cluster before 1.19.
         "state.storage.fs.memory-threshold=0",

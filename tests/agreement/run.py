@@ -111,6 +111,20 @@ class Run:
             plan = random.Random(f"{self.options.seed}/{name}").sample(plan, max(1, round(len(plan) * self.options.share)))
         return plan
 
+    @staticmethod
+    def ask(flink, restore):
+        """What Flink makes of it, and why."""
+        try:
+            answer = flink.ask(*restore)
+        except Dead as dead:
+            return "dies", str(dead)
+        if "failed" in answer:
+            raise SystemExit(f"{restore}: {answer}")
+        verdict = answer["verdict"]
+        if verdict == "fails":
+            verdict = f"fails {answer['phase']}"
+        return verdict, answer.get("why", answer.get("phase", ""))
+
     def try_one(self, flink, restore, path, name, target, damage, change, detail):
         """Damages, asks both, and puts everything back."""
         before = {file: file.read_bytes() for file in change}
@@ -123,16 +137,11 @@ class Run:
                     file.write_bytes(new)
             shallow, shallow_codes = self.judge(path)
             deep, deep_codes = self.judge(path, *self.deep) if self.deep else ("", "")
-            try:
-                answer = flink.ask(*restore)
-                if "failed" in answer:
-                    raise SystemExit(f"{name}: {answer}")
-                verdict = answer["verdict"]
-                if verdict == "fails":
-                    verdict = f"fails {answer['phase']}"
-                why = answer.get("why", answer.get("phase", ""))
-            except Dead as dead:
-                verdict, why = "dies", str(dead)
+            verdict, why = self.ask(flink, restore)
+            if verdict in ("hangs", "dies"):
+                # Slow machines stand still too: once more, with patience and a new JVM.
+                flink.kill()
+                verdict, why = self.ask(flink, (*restore, f"timeout={4 * self.options.timeout}"))
         finally:
             for file, data in before.items():
                 if file.is_dir():
