@@ -4,6 +4,7 @@ mod suite {
     mod jobs;
     mod support;
 
+    mod agreement;
     mod catalog;
     mod cli;
     mod compat;

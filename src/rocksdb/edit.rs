@@ -128,14 +128,16 @@ impl NewFile {
             file.smallest_sequence = Some(bytes.varint64()?);
             file.largest_sequence = Some(bytes.varint64()?);
         }
-        while tag == 103 {
-            let custom = bytes.varint32()?;
-            if custom == 1 {
-                break;
-            }
-            file.custom(custom, bytes.slice()?)?;
+        if tag != 103 {
+            return Some(file);
         }
-        Some(file)
+        loop {
+            match bytes.varint32()? {
+                // kTerminate
+                1 => return Some(file),
+                custom => file.custom(custom, bytes.slice()?)?,
+            }
+        }
     }
 
     /// Fields that only newer releases know are passed over, as they do it.

@@ -8,6 +8,9 @@
 #       {"path": …, "positions": [[split, next, end]…], RESULT}, the state at that time
 #   restore JOB PATH [KEY=VALUE...]   starts a job from a checkpoint and lets it run to the end of the sequence
 #       {"restored": [[split, next, end]…], RESULT}, or {"failed": "class: message <- class: message…"}
+#   check pantry PATH [KEY=VALUE...]  restores, looks after all state by arithmetic, and ends; keys= and hold= as for run
+#       {"verdict": "right" | "wrong" | "fails" | "hangs", "phase": …, "why": …, "ms": …, "spent": whether this JVM is of no
+#       more use}; phase is how far what failed had come: "load" before there were tasks, "restore" before RUNNING, "running"
 #   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
 #   plan JOB [KEY=VALUE...]           {"plan": text, "job": text, "info": text}: what the REST API answers to /jobs/ID/plan and
 #       /jobs/ID of a running job, and what `flink info` prints of it
@@ -18,6 +21,9 @@
 #   wordcount   words → sum per word                             "counts": {word: highest count that was seen}
 #   windowed    record i has timestamp 10 * i; sums of 1000 ms   "windows": [[word, start, count]…]
 #   kitchen     all kinds of keyed state and both kinds of timers, key is i % keys   "lines": [text…], one a timer
+#   pantry      for check: all kinds of keyed and operator state, timers, raw state; hold= and keys= count for each subtask of
+#               the source, and hold is a multiple of keys; rounds= checkpoints in turn (pause= ms between them), the last of
+#               them counts; slow=true lets records pile up before its barrier
 #
 # KEY=VALUE: n= records of the sequence, vocab= words, keys= of kitchen, par= parallelism, maxpar= max parallelism,
 #   sources= parallelism of the source (par), line= words per record of wordcount, sliding=true (every 500 ms),
@@ -28,8 +34,9 @@
 #
 # Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
-# level of the log on stderr (OFF). Classes are compiled once for each state of the sources. Everything listens on
-# loopback only; what is written to TMPDIR is removed at the end.
+# level of the log on stderr (OFF), CHKCTL_FLINK_CONF lines KEY=VALUE for what only the cluster is asked (the storage of
+# changelogs; before 1.19 the threshold of inline= too). Classes are compiled once for each state of the
+# sources. Everything listens on loopback only; what is written to TMPDIR is removed at the end.
 set -euo pipefail
 
 release=${1:?usage: flink.sh RELEASE [COMMAND ARGUMENT...]}
@@ -50,9 +57,15 @@ done
 # Only these: a whole distribution has jars for SQL that slow the start down.
 jars=$(printf '%s:' "$home/$release"/lib/{flink-dist,log4j,slf4j}*.jar)
 
-# The sources are written for 1.20; a few packages have other names since 2.0.
+# The sources are written for 1.20; a few packages have other names since 2.0, and some methods had before 1.19.
 moved=()
 case $release in
+  1.18.*)
+    time=org.apache.flink.streaming.api.windowing.time.Time
+    moved=(-e 's/\.getTaskInfo()//' -e 's/org\.apache\.flink\.api\.common\.functions\.OpenContext/org.apache.flink.configuration.Configuration/'
+      -e 's/\bOpenContext\b/Configuration/' -e "s/^import java\.time\.Duration;/import $time;/"
+      -e 's/\bDuration\.ofMillis\b/Time.milliseconds/; s/\bDuration size\b/Time size/')
+    ;;
   1.*) ;;
   *) moved=(-e 's/functions\.\(source\|sink\)\.\(RichParallelSourceFunction\|RichSinkFunction\)/functions.\1.legacy.\2/') ;;
 esac

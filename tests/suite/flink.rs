@@ -10,6 +10,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What `flink.sh` exits with where something is missing that it needs.
 const MISSING: i32 = 3;
@@ -27,10 +29,30 @@ pub struct Flink {
 pub fn with_flink(release: &str, test: impl FnOnce(&mut Flink)) {
     static SERVERS: LazyLock<Mutex<HashMap<String, Server>>> = LazyLock::new(Mutex::default);
     // Only JVMs that are being started wait for each other.
-    let server = lock(&SERVERS).entry(release.to_owned()).or_insert_with(|| start(release)).clone();
+    let server =
+        lock(&SERVERS).entry(release.to_owned()).or_insert_with(|| Arc::new(Mutex::new(start(release)))).clone();
     match lock(&server).as_mut() {
         Some(flink) => test(flink),
         None => assert!(env::var_os("CI").is_none(), "Flink {release} is missing: see above"),
+    }
+}
+
+/// Runs a test with a JVM that nobody else uses and that ends with it: what the test does may spoil a cluster.
+pub fn with_own_flink(release: &str, test: impl FnOnce(&mut Flink)) {
+    let Some(mut flink) = start(release) else {
+        assert!(env::var_os("CI").is_none(), "Flink {release} is missing: see above");
+        return;
+    };
+    test(&mut flink);
+    // It ends with its stdin, and cleans up; where a spoilt cluster keeps it from that, it is ended.
+    let Flink { mut process, commands, .. } = flink;
+    drop(commands);
+    let end = Instant::now() + Duration::from_secs(10);
+    while process.try_wait().expect("a status").is_none() {
+        if Instant::now() > end {
+            process.kill().expect("ended");
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -39,7 +61,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start(release: &str) -> Server {
+fn start(release: &str) -> Option<Flink> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flink/flink.sh");
     let mut command = Command::new("bash");
     command.arg(script).arg(release).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -49,13 +71,13 @@ fn start(release: &str) -> Server {
     let mut flink = Flink { process, commands, answers };
     if let Some(ready) = flink.answer() {
         assert_eq!(ready, json!({"ready": release}));
-        return Arc::new(Mutex::new(Some(flink)));
+        return Some(flink);
     }
     let status = flink.process.wait().expect("an exit status");
     assert_eq!(status.code(), Some(MISSING), "flink.sh {release} did not start");
     // Not eprintln!: the test harness shows that of failed tests only.
     let _ = writeln!(std::io::stderr(), "SKIPPED: tests with Flink {release}; flink.sh says above what is missing");
-    Arc::default()
+    None
 }
 
 impl Flink {

@@ -13,6 +13,7 @@ import org.apache.flink.runtime.jobgraph.SavepointRestoreSettings;
 import org.apache.flink.runtime.minicluster.MiniCluster;
 import org.apache.flink.runtime.minicluster.MiniClusterConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.runtime.util.EnvironmentInformation;
 import org.apache.flink.util.SerializedThrowable;
 
 import java.io.File;
@@ -31,6 +32,13 @@ import java.util.concurrent.TimeoutException;
 /** The one embedded cluster of this JVM, which listens on loopback only and writes below one directory. */
 final class Cluster implements AutoCloseable {
     private static final int SLOTS = 8;
+    /** Names of options before 1.19. */
+    private static final Map<String, String> BEFORE_1_19 = Map.of(
+            "execution.checkpointing.storage", "state.checkpoint-storage",
+            "execution.checkpointing.dir", "state.checkpoints.dir",
+            "execution.checkpointing.data-inline-threshold", "state.storage.fs.memory-threshold",
+            "execution.checkpointing.incremental", "state.backend.incremental",
+            "execution.checkpointing.checkpoints-after-tasks-finish", "execution.checkpointing.checkpoints-after-tasks-finish.enabled");
     private final MiniCluster cluster;
     private final File work;
 
@@ -61,6 +69,9 @@ final class Cluster implements AutoCloseable {
         conf.setString("taskmanager.memory.network.min", "64mb");
         conf.setString("taskmanager.memory.network.max", "64mb");
         conf.setString("jobstore.max-capacity", "5");
+        // What Flink takes from the cluster only, such as the storage of changelogs.
+        String more = System.getenv().getOrDefault("CHKCTL_FLINK_CONF", "");
+        more.lines().map(line -> line.split("=", 2)).filter(pair -> pair.length == 2).forEach(pair -> conf.setString(pair[0], pair[1]));
         cluster = new MiniCluster(new MiniClusterConfiguration.Builder().setConfiguration(conf).setNumTaskManagers(1)
                 .setNumSlotsPerTaskManager(SLOTS).setCommonBindAddress("localhost").build());
         cluster.start();
@@ -91,6 +102,9 @@ final class Cluster implements AutoCloseable {
                 conf.setString(key.substring("conf.".length()), value);
             }
         });
+        if (EnvironmentInformation.getVersion().startsWith("1.18.")) {
+            conf.toMap().forEach((key, value) -> conf.setString(BEFORE_1_19.getOrDefault(key, key), value));
+        }
         return conf;
     }
 
@@ -186,7 +200,12 @@ final class Cluster implements AutoCloseable {
         return task.getStateTimestamp(ExecutionState.RUNNING);
     }
 
-    private Throwable failure(JobID job) throws Exception {
+    /** The execution graph of a job, archived once it has ended. */
+    AccessExecutionGraph graph(JobID job) throws Exception {
+        return get(cluster.getExecutionGraph(job));
+    }
+
+    Throwable failure(JobID job) throws Exception {
         var error = get(cluster.requestJobResult(job)).getSerializedThrowable();
         return error.map(e -> e.deserializeError(Cluster.class.getClassLoader())).orElse(null);
     }
@@ -203,6 +222,11 @@ final class Cluster implements AutoCloseable {
 
     CheckpointStatsSnapshot checkpoints(JobID job) throws Exception {
         return get(cluster.getExecutionGraph(job)).getCheckpointStatsSnapshot();
+    }
+
+    /** Tells a job to stop and does not wait. */
+    void startCancel(JobID job) {
+        cluster.cancelJob(job);
     }
 
     /** Cancels a job and waits for it to be gone. */

@@ -65,6 +65,7 @@ public final class Harness {
             return switch (words.get(0)) {
                 case "run" -> run(what, Options.parse(words.subList(2, words.size())));
                 case "restore" -> toTheEnd(what, Options.parse(words.subList(3, words.size())), words.get(2));
+                case "check" -> new Check(cluster).run(what, Options.parse(words.subList(3, words.size())), words.get(2));
                 case "complete" -> toTheEnd(what, Options.parse(words.subList(2, words.size())), null);
                 case "plan" -> cluster.plan(what, Options.parse(words.subList(2, words.size())));
                 case "metadata" -> Metadata.load(what);
@@ -83,10 +84,18 @@ public final class Harness {
         }
         JobID id = cluster.submit(job, options, options.text("from", null));
         try {
-            cluster.await(id, options, "the sources hold", () -> Probe.holding.get() == options.sources());
-            cluster.running(id, options, 0);
             Map<String, Object> answer = new LinkedHashMap<>();
-            answer.put("path", cluster.snapshot(id, options));
+            for (long round = 1; round <= options.number("rounds", 1); round++) {
+                long holding = round * options.sources();
+                cluster.await(id, options, "the sources hold", () -> Probe.holding.get() == holding);
+                cluster.running(id, options, 0);
+                boolean last = round == options.number("rounds", 1);
+                answer.put("path", cluster.snapshot(id, last ? options : options.without("savepoint")));
+                if (!last) {
+                    Thread.sleep(options.number("pause", 0));
+                    Probe.released = round;
+                }
+            }
             answer.put("restored", Probe.positions(Probe.restored));
             answer.put("positions", Probe.storedPositions());
             // Barriers follow the records, so the sinks have seen all that the snapshot covers, and nothing else.

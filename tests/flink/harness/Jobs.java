@@ -38,6 +38,7 @@ final class Jobs {
             case "wordcount" -> wordCount(env, options);
             case "windowed" -> windowed(env, options);
             case "kitchen" -> kitchen(env, options);
+            case "pantry" -> Pantry.build(env, options);
             default -> throw new IllegalArgumentException("there is no job " + job);
         }
     }

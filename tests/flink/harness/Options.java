@@ -8,8 +8,8 @@ import java.util.TreeMap;
 /** The KEY=VALUE words of a command; what they mean is at the head of flink.sh. */
 final class Options implements Serializable {
     private static final Set<String> KNOWN = Set.of("allowNonRestored", "ck", "collect", "delay", "dir", "from", "hold",
-            "inline", "keys", "line", "maxpar", "n", "par", "rate", "restores", "rounds", "runs", "savepoint", "sliding", "sources",
-            "timeout", "vocab");
+            "inline", "keys", "line", "maxpar", "n", "par", "pause", "rate", "restores", "rounds", "runs", "savepoint", "sliding", "sources",
+            "slow", "timeout", "vocab");
 
     final TreeMap<String, String> values = new TreeMap<>();
 
@@ -32,6 +32,14 @@ final class Options implements Serializable {
         more.values.putAll(values);
         more.values.put(key, String.valueOf(value));
         return more;
+    }
+
+    /** These options but for one. */
+    Options without(String key) {
+        Options fewer = new Options();
+        fewer.values.putAll(values);
+        fewer.values.remove(key);
+        return fewer;
     }
 
     String text(String key, String otherwise) {

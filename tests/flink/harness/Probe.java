@@ -24,6 +24,19 @@ final class Probe {
     /** How many sources have emitted their share of the records to hold at. */
     static final AtomicInteger holding = new AtomicInteger();
 
+    /** Rounds after which the sources may go on. */
+    static volatile long released;
+    /** Whether a job looks after its restored state. */
+    static volatile boolean checking;
+    /** Whether records shall pile up. */
+    static volatile boolean slow;
+    /** What a checking job found wrong first. */
+    static volatile String firstWrong;
+    /** What a checking job has seen of its state. */
+    static final AtomicInteger keys = new AtomicInteger();
+    static final AtomicInteger timers = new AtomicInteger();
+    static final AtomicInteger pieces = new AtomicInteger();
+
     /** Makes the next record of a source the word "error". */
     static volatile boolean inject;
     /** When (System.currentTimeMillis) the word came in. */
@@ -44,9 +57,24 @@ final class Probe {
         restored.clear();
         stored.clear();
         holding.set(0);
+        released = 0;
+        checking = false;
+        slow = false;
+        firstWrong = null;
+        keys.set(0);
+        timers.set(0);
+        pieces.set(0);
         inject = false;
         errorAt = 0;
         watching = false;
+    }
+
+    /** Remembers the first state that is not what it must be. */
+    static synchronized void check(String what, boolean right, Object found) {
+        if (!right && firstWrong == null) {
+            String text = String.valueOf(found);
+            firstWrong = what + ": " + text.substring(0, Math.min(text.length(), 200));
+        }
     }
 
     static void watch() {
