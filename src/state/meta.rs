@@ -189,6 +189,7 @@ impl StateMeta {
     /// Appends the description (`StateMetaInfoSnapshotReadersWriters.CurrentWriterImpl`, versions 6 and 7).
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put::text(out, &self.name)?;
+        // The place among Flink's constants (`ordinal`), not their code.
         put::i32(
             out,
             match self.kind {
