@@ -3,8 +3,10 @@
 //! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
 
 mod bar;
+mod compat;
 mod deep;
 mod demo;
+mod diagnose;
 mod files;
 mod inspect;
 mod latest;
@@ -84,6 +86,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Files(files::FilesArgs),
     Verify(verify::VerifyArgs),
+    Diagnose(diagnose::DiagnoseArgs),
     Uid(uid::UidArgs),
     Demo(demo::DemoArgs),
 }
@@ -141,6 +144,7 @@ impl Command {
             Command::Inspect(args) => inspect::run(session, args),
             Command::Files(args) => files::run(session, args),
             Command::Verify(args) => verify::run(session, args),
+            Command::Diagnose(args) => diagnose::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;

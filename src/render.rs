@@ -3,10 +3,12 @@
 //! Commands gather first and render last. Everything that comes out of a `_metadata` or a directory is untrusted:
 //! text for people goes through [`Escaped`].
 
+pub mod diagnose;
 pub mod dump;
 pub mod files;
 pub mod inspect;
 pub mod report;
+pub mod types;
 
 use jiff::Timestamp;
 use std::fmt;

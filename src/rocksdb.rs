@@ -19,6 +19,7 @@ mod database;
 mod edit;
 mod footer;
 mod index;
+mod load;
 mod log;
 mod manifest;
 mod options;
@@ -26,6 +27,7 @@ mod properties;
 mod source;
 mod sst;
 mod tiles;
+mod walk;
 
 pub use checksum::ChecksumKind;
 pub use compression::Compression;

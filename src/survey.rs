@@ -7,10 +7,12 @@
 //! [`sharing`] list the files and who uses them.
 
 pub mod catalog;
+pub mod compat;
 pub mod databases;
 pub mod deep;
 pub mod elsewhere;
 pub mod finding;
+pub mod heads;
 pub mod inventory;
 pub mod key_groups;
 pub mod offsets;

@@ -7,11 +7,15 @@ mod suite {
     mod agreement;
     mod catalog;
     mod cli;
+    mod compat;
     mod damage;
     mod deep;
+    mod deep_state;
+    mod diagnose;
     mod flink;
     mod golden;
     mod hostile;
+    mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
     mod runtime_kill;

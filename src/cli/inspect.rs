@@ -2,9 +2,9 @@
 
 use super::bar::Bar;
 use super::{Exit, Session, decode};
-use crate::render::dump;
 use crate::render::inspect::Inspection;
-use crate::survey::stock;
+use crate::render::{dump, types};
+use crate::survey::{heads, stock};
 use clap::Args;
 
 /// Show everything in a _metadata: operators, subtasks, states, handles, sizes.
@@ -14,6 +14,10 @@ use clap::Args;
 pub struct InspectArgs {
     /// The snapshot: its directory or its _metadata.
     snapshot: String,
+    /// Read the heads of the state files too: states with the types of their keys and values, serializers with class and
+    /// version.
+    #[arg(long)]
+    deep: bool,
 }
 
 pub(super) fn run(session: &mut Session, args: &InspectArgs) -> anyhow::Result<Exit> {
@@ -24,6 +28,12 @@ pub(super) fn run(session: &mut Session, args: &InspectArgs) -> anyhow::Result<E
     if !session.globals.json && session.globals.verbose == 0 {
         let report = session.judge(&bar, std::slice::from_ref(&snapshot), false).judge(&snapshot);
         session.print(&dump::summary(&metadata, &report))?;
+        if args.deep {
+            let judge = session.judge(&bar, std::slice::from_ref(&snapshot), false);
+            let heads = heads::read(&judge, &metadata, &snapshot.dir);
+            let named: Vec<_> = metadata.operators.iter().map(dump::operator_name).zip(&heads).collect();
+            session.print(&types::text(&named))?;
+        }
         session.say("(-v shows every field, chkctl files every file)");
         return Ok(Exit::Fine);
     }
@@ -34,6 +44,7 @@ pub(super) fn run(session: &mut Session, args: &InspectArgs) -> anyhow::Result<E
             exclusive: judge.exclusive(&snapshot.dir),
             metadata_size: bytes.len() as u64,
             metadata: &metadata,
+            heads: args.deep.then(|| heads::read(&judge, &metadata, &snapshot.dir)),
             referenced_files: stock::referenced_files(&judge, &metadata, &snapshot.dir),
         }
     };

@@ -46,6 +46,12 @@ pub fn summary(metadata: &Metadata<'_>, report: &SnapshotReport) -> String {
     text
 }
 
+/// What an operator is called: its uid, else its name, else its id.
+pub fn operator_name(operator: &OperatorState<'_>) -> String {
+    let name = [&operator.uid, &operator.name].into_iter().find(|text| !text.is_empty());
+    name.map_or_else(|| format!("operator {}", operator.id), |name| format!("{name} ({})", operator.id))
+}
+
 fn operator_table(metadata: &Metadata<'_>) -> String {
     let mut table = plain_table(&["OPERATOR", "ID", "PAR", "MAX", "SUBTASKS", "STATE", "HOLDS"], false);
     for operator in &metadata.operators {

@@ -2,6 +2,7 @@
 //!
 //! The model is serialised as it is walked, so that a large file needs no second copy in memory.
 
+use super::types::TypesJson;
 use crate::format::{self, properties};
 use crate::model::handle::{
     ByteStream, Changelog, ChangesInFiles, ChangesInMemory, Incremental, KeyGroups, KeyGroupsKind, LocalFile,
@@ -11,6 +12,7 @@ use crate::model::{
     ChannelHandle, ChannelInfo, ChannelSide, KeyedHandle, Location, MasterState, Metadata, OperatorHandle,
     OperatorState, Reference, StreamHandle, Subtask, SubtaskState, Version,
 };
+use crate::survey::heads::Heads;
 use crate::survey::stock::ReferencedFile;
 use crate::wire::JavaStr;
 use serde::Serialize;
@@ -29,6 +31,8 @@ pub struct Inspection<'m> {
     pub metadata_size: u64,
     /// What it holds.
     pub metadata: &'m Metadata<'m>,
+    /// The heads of the state files of each operator, where they were read.
+    pub heads: Option<Vec<Heads>>,
     /// The files that it refers to, by path.
     pub referenced_files: BTreeMap<String, ReferencedFile>,
 }
@@ -115,6 +119,9 @@ impl Serialize for View<'_, &OperatorState<'_>> {
         map.serialize_entry("checkpointed_size", &operator.checkpointed_size())?;
         map.serialize_entry("coordinator_state", &operator.coordinator.as_ref().map(|s| View(inspection, s)))?;
         map.serialize_entry("subtasks", &Views(inspection, subtasks.values().copied()))?;
+        if let Some(heads) = inspection.heads_of(operator) {
+            map.serialize_entry("types", &TypesJson::new(heads))?;
+        }
         map.end()
     }
 }
@@ -214,6 +221,11 @@ impl Serialize for View<'_, &KeyedHandle<'_>> {
 }
 
 impl Inspection<'_> {
+    fn heads_of(&self, operator: &OperatorState<'_>) -> Option<&Heads> {
+        let index = self.metadata.operators.iter().position(|other| std::ptr::eq(other, operator))?;
+        self.heads.as_ref()?.get(index)
+    }
+
     fn incremental<M: SerializeMap>(&self, map: &mut M, handle: &Incremental<'_>) -> Result<(), M::Error> {
         map.serialize_entry("checkpoint_id", &handle.checkpoint_id)?;
         map.serialize_entry("backend_id", &handle.backend_id)?;

@@ -3,16 +3,18 @@
 //! The order is that of `BlockBasedTable::Open`: footer, metaindex, properties, index. Then the data blocks are read in
 //! the order of the index, which is the order of the file, in large steps. Blocks and footer must tile the file.
 
-use super::block::{Entries, Handle, TRAILER, Values};
+use super::block::{Entries, Handle, Values};
 use super::bytes::Bytes;
-use super::checksum::{ChecksumKind, context};
-use super::compression::{Compression, Failure, decompress};
+use super::checksum::ChecksumKind;
+use super::compression::Compression;
 use super::footer::{self, Footer};
 use super::index::{Index, Layout};
+use super::load::{Bad, Blocks, length, verify};
 use super::properties::Properties;
 use super::source::Window;
 use super::tiles::Tiles;
-use super::{MOST_BLOCK, collect, damage};
+use super::walk::{Walk, check_counts, check_layout, filter_fits};
+use super::{collect, damage};
 use crate::model::{Checked, Damage, Effect};
 use crate::wire::ReadAt;
 use std::io;
@@ -81,10 +83,12 @@ impl From<Damage> for Stop {
 
 /// Reads an SST file to its end and judges it. `progress` is told bytes as they are done; together they are its size.
 ///
-/// Every byte is accounted for: a flipped one is found wherever blocks have checksums, but for format version 4 instead
-/// of 5 in a file without filters, which is the same format. Damage that keeps RocksDB from opening the file
-/// [`Fails`](Effect::Fails); a data block or a filter is only looked at when it is needed, so that
-/// damage there [`Starts`](Effect::Starts).
+/// Every byte is accounted for: a flipped one is found wherever blocks have checksums. The exception is a format version
+/// in the footer that the same bytes could have: 4 for 5 in a file without filters, and among 1 to 4 where neither the
+/// index nor compressed blocks tell. RocksDB reads such a file as if nothing had happened. Damage that keeps RocksDB from opening the file
+/// [`Fails`](Effect::Fails); a data block or a filter is only looked at when it is needed, so that damage there
+/// [`Starts`](Effect::Starts). An index counts as needed: with Flink's managed memory RocksDB reads that of a file of
+/// level 1 and more on its first use, and fails then.
 ///
 /// # Errors
 /// When the storage fails, which says nothing about the file.
@@ -126,84 +130,7 @@ fn open<'s>(source: &'s dyn ReadAt, summary: &mut SstSummary) -> Result<Sst<'s>,
     let footer = footer::read(&tail, size, &mut summary.checked.damages)?;
     summary.format_version = Some(footer.version);
     summary.checksum = Some(footer.checksum);
-    Ok(Sst { blocks: Blocks { window, footer }, data: Window::new(source), footer, tiles: Tiles::default() })
-}
-
-/// Blocks other than data blocks.
-struct Blocks<'s> {
-    window: Window<'s>,
-    footer: Footer,
-}
-
-/// Why a block is not there.
-enum Bad {
-    Damaged(String),
-    Unknown(String),
-}
-
-impl Bad {
-    fn into_damage(self, effect: Effect, section: &str, at: u64) -> Damage {
-        match self {
-            Bad::Damaged(problem) => damage(effect, section, at, problem),
-            Bad::Unknown(problem) => damage(Effect::Unknown, section, at, problem),
-        }
-    }
-}
-
-impl From<Failure> for Bad {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Damaged(problem) => Bad::Damaged(problem),
-            Failure::Unknown(problem) => Bad::Unknown(problem),
-        }
-    }
-}
-
-/// Where a block must lie, as a length for memory.
-fn length(handle: Handle, footer: &Footer) -> Result<usize, Bad> {
-    let Handle { offset, size } = handle;
-    match handle.end() {
-        Some(end) if end <= footer.start => {}
-        _ => return Err(Bad::Damaged(format!("{size} bytes at {offset} are not inside the file"))),
-    }
-    match usize::try_from(size) {
-        Ok(size) if size as u64 <= MOST_BLOCK => Ok(size.saturating_add(TRAILER as usize)),
-        _ => Err(Bad::Unknown(format!("a block of {size} bytes, more than {MOST_BLOCK} are not read"))),
-    }
-}
-
-/// Checks a block with its trailer, and gives it without, and how it is compressed.
-#[inline]
-fn verify<'b>(block: &'b [u8], offset: u64, footer: &Footer) -> Result<(&'b [u8], u8), Bad> {
-    let cut = || Bad::Damaged("the file ends inside of it".to_owned());
-    let (summed, stored) = block.split_last_chunk::<4>().ok_or_else(cut)?;
-    let (kind, content) = summed.split_last().ok_or_else(cut)?;
-    let stored = u32::from_le_bytes(*stored);
-    let computed = footer.checksum.of(summed).wrapping_add(context(footer.base_context, offset));
-    match stored == computed {
-        true => Ok((content, *kind)),
-        false => Err(Bad::Damaged(format!("checksum mismatch: {stored:08x} is stored, its bytes have {computed:08x}"))),
-    }
-}
-
-impl Blocks<'_> {
-    /// Reads, verifies and decompresses a block.
-    fn load(&mut self, handle: Handle, out: &mut Vec<u8>) -> Result<Result<(), Bad>, io::Error> {
-        out.clear();
-        let len = match length(handle, &self.footer) {
-            Ok(len) => len,
-            Err(bad) => return Ok(Err(bad)),
-        };
-        let block = self.window.get(handle.offset, len)?.unwrap_or_default();
-        let (content, kind) = match verify(block, handle.offset, &self.footer) {
-            Ok(block) => block,
-            Err(bad) => return Ok(Err(bad)),
-        };
-        Ok(match Compression::from_byte(kind) {
-            Some(kind) => decompress(kind, content, self.footer.version, MOST_BLOCK, out).map_err(Bad::from),
-            None => Err(Bad::Unknown(format!("{kind} is no compression that is known"))),
-        })
-    }
+    Ok(Sst { blocks: Blocks::new(window, footer, size), data: Window::new(source), footer, tiles: Tiles::default() })
 }
 
 struct Sst<'s> {
@@ -461,81 +388,9 @@ impl Sst<'_> {
         };
         walk.compressions |= 1_u32.wrapping_shl(compression as u32);
         if self.footer.checksum == ChecksumKind::None {
-            return Ok(walk.unsummed(content, compression, self.footer.version));
+            return Ok(walk.unsummed(content, compression, &self.footer));
         }
         Ok(Ok(()))
-    }
-}
-
-/// What is learned from data block to data block.
-#[derive(Default)]
-struct Walk {
-    /// The byte behind the last block.
-    end: u64,
-    blocks: u64,
-    /// Every index was read.
-    complete: bool,
-    compressions: u32,
-    dictionary: bool,
-    bytewise: bool,
-    opaque: Vec<String>,
-    // Only where there are no checksums:
-    entries: u64,
-    key_size: u64,
-    value_size: u64,
-    last_key: Vec<u8>,
-    buffer: Vec<u8>,
-    unread: bool,
-}
-
-impl Walk {
-    fn has(&self, kind: Compression) -> bool {
-        self.compressions & 1_u32.wrapping_shl(kind as u32) != 0
-    }
-
-    /// A data block without checksum: what can be told is whether it can be read, and its keys are in order.
-    fn unsummed(&mut self, content: &[u8], kind: Compression, version: u32) -> Result<(), Bad> {
-        if self.dictionary && kind != Compression::None {
-            self.unread = true;
-            let opaque = "blocks without checksums are compressed with a dictionary: they were not read";
-            if self.opaque.is_empty() {
-                self.opaque.push(opaque.to_owned());
-            }
-            return Ok(());
-        }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = decompress(kind, content, version, MOST_BLOCK, &mut buffer);
-        let result = read.map_err(Bad::from).and_then(|()| {
-            let ordered = self.bytewise;
-            self.entries(&buffer, Some(ordered)).map_err(Bad::Damaged)
-        });
-        self.unread |= result.is_err();
-        self.buffer = buffer;
-        if self.opaque.is_empty() {
-            self.opaque.push("blocks have no checksums: values were not checked".to_owned());
-        }
-        result
-    }
-
-    /// Reads the entries of a block. `ordered` says whether data must be in the order of its bytes.
-    fn entries(&mut self, block: &[u8], ordered: Option<bool>) -> Result<(), String> {
-        let mut entries = Entries::new(block, Values::WithLength)?;
-        while let Some(entry) = entries.next()? {
-            let key = entries.key();
-            let user_key = key.len().checked_sub(8).and_then(|len| key.get(..len));
-            let user_key = user_key.ok_or_else(|| format!("the key at {} has no sequence number", entry.at))?;
-            if ordered == Some(true) {
-                if user_key < self.last_key.as_slice() {
-                    return Err(format!("the key at {} is before the last one", entry.at));
-                }
-                self.last_key.clear();
-                self.last_key.extend_from_slice(user_key);
-            }
-            self.entries = self.entries.saturating_add(1);
-            self.key_size = self.key_size.saturating_add(key.len() as u64);
-            self.value_size = self.value_size.saturating_add(entries.value().len() as u64);
-        }
-        Ok(())
     }
 }
 
@@ -552,48 +407,4 @@ fn describe(summary: &mut SstSummary, properties: &Properties) {
     summary.session.clone_from(&properties.session);
     summary.original_number = properties.original_number;
     summary.creation_time = properties.creation_time;
-}
-
-/// The properties that depend on the format version, and are written since the version has them.
-fn check_layout(properties: &Properties, footer: Footer, seen: &mut Vec<Damage>) {
-    let needed = match (properties.index_user_keys, properties.index_deltas) {
-        (_, true) => 4,
-        (true, false) => 3,
-        (false, false) => 0,
-    };
-    if footer.version < needed {
-        let problem = format!("format version {} does not have the index that the file has", footer.version);
-        collect(seen, damage(Effect::Starts, "footer", footer.start, problem));
-    }
-}
-
-/// The marker of a Bloom filter depends on the format version (`BuiltinFilterPolicy`): 5 brought the one that begins
-/// its metadata by -1; before, that byte is the number of probes.
-fn filter_fits(filter: &[u8], version: u32) -> Result<(), String> {
-    let marker = filter.len().checked_sub(5).and_then(|at| filter.get(at));
-    match marker {
-        Some(0xff) if version < 5 => Err(format!("format version {version} does not have this kind of filter")),
-        Some(1..=0x7f) if version >= 5 => Err(format!("the filter is older than format version {version}")),
-        _ => Ok(()),
-    }
-}
-
-/// What was counted, against the properties.
-fn check_counts(properties: &Properties, walk: &Walk, footer: Footer, seen: &mut Vec<Damage>) {
-    let mut agree = |what: &str, said: Option<u64>, is: u64| {
-        if let Some(said) = said
-            && said != is
-        {
-            let problem = format!("they say {what} is {said}, it is {is}");
-            collect(seen, damage(Effect::Starts, "properties", footer.metaindex.offset, problem));
-        }
-    };
-    agree("the number of data blocks", properties.data_blocks, walk.blocks);
-    agree("the size of data blocks", properties.data_size, walk.end);
-    agree("the end of data blocks", properties.tail_start.filter(|start| *start != 0), walk.end);
-    if footer.checksum == ChecksumKind::None && !walk.unread {
-        agree("the number of entries", properties.entries, walk.entries);
-        agree("the size of keys", properties.key_size, walk.key_size);
-        agree("the size of values", properties.value_size, walk.value_size);
-    }
 }

@@ -12,6 +12,8 @@
 #       {"verdict": "right" | "wrong" | "fails" | "hangs", "phase": …, "why": …, "ms": …, "spent": whether this JVM is of no
 #       more use}; phase is how far what failed had come: "load" before there were tasks, "restore" before RUNNING, "running"
 #   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
+#   plan JOB [KEY=VALUE...]           {"plan": text, "job": text, "info": text}: what the REST API answers to /jobs/ID/plan and
+#       /jobs/ID of a running job, and what `flink info` prints of it
 #   metadata PATH                     what Flink's own classes read in a `_metadata`, in the words of `chkctl inspect --json`
 #   bench words|recovery|keys …       see harness/Bench.java
 #

@@ -24,14 +24,31 @@ pub struct Operator {
     pub states: Vec<OperatorStateInfo<'static>>,
 }
 
+/// An embedded database with its files, under the names that they get in its directory.
+pub struct Database {
+    pub from: String,
+    pub meta: Vec<u8>,
+    /// A file of a snapshot that is broken may be gone.
+    pub files: Vec<(String, Option<Vec<u8>>)>,
+}
+
 #[derive(Default)]
 pub struct Streams {
     pub keyed: Vec<Keyed>,
+    pub databases: Vec<Database>,
     pub operator: Vec<Operator>,
 }
 
 fn load(case: &Case, metadata: &Path, stream: &StreamHandle<'_>) -> Option<Vec<u8>> {
-    let file = |path: &Path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    load_by(case, metadata, stream, |path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+}
+
+fn load_by(
+    case: &Case,
+    metadata: &Path,
+    stream: &StreamHandle<'_>,
+    file: impl FnOnce(&Path) -> Vec<u8>,
+) -> Option<Vec<u8>> {
     match stream {
         StreamHandle::Bytes(bytes) => Some(bytes.data.to_vec()),
         StreamHandle::File { path, .. } => Some(file(&case.here(&path.to_str()))),
@@ -95,6 +112,21 @@ impl Streams {
                 for part in changelog.materialized.iter().flatten() {
                     self.keyed(case, metadata, from, part, max_parallelism);
                 }
+            }
+            KeyedHandle::Incremental(database) => {
+                let from = from.to_owned();
+                let Some(meta) = load(case, metadata, &database.meta) else { return };
+                let files = database.shared.iter().chain(database.private.iter()).map(|file| {
+                    let mut gone = false;
+                    let bytes = load_by(case, metadata, &file.stream, |path| {
+                        fs::read(path).unwrap_or_else(|_| {
+                            gone = true;
+                            Vec::new()
+                        })
+                    });
+                    (file.local_path.to_str().into_owned(), bytes.filter(|_| !gone))
+                });
+                self.databases.push(Database { from, meta, files: files.collect() });
             }
             _ => {}
         }

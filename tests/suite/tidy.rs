@@ -130,7 +130,10 @@ fn generated(path: &Path, wanted: &str) {
 
 #[test]
 fn the_list_of_findings_is_that_of_the_code() {
-    generated(&package().join("docs/findings.md"), &chkctl::survey::finding::document());
+    generated(
+        &package().join("docs/findings.md"),
+        &format!("{}{}", chkctl::survey::finding::document(), chkctl::diagnose::table::document()),
+    );
 }
 
 #[test]

@@ -110,8 +110,14 @@ fn lose_a_file(voice: &mut Voice<'_>, root: &str, newest: &Path) -> anyhow::Resu
     let error = fail_to_start(Path::new(root), newest)?;
     voice.log()?;
     voice.error(&error)?;
-    voice
-        .tell("The file is gone for good. What was in it? The operator's id is made from one of the program's uids:")?;
+    voice.tell("What does that mean, and what now? The log goes to diagnose:")?;
+    let log = Path::new(root).with_file_name("job.log");
+    fs::write(&log, format!("{error:#}\n"))?;
+    let ran = voice.chkctl(&["diagnose", text(&log)?, "--root", root])?;
+    let next = ran.out.lines().last().unwrap_or_default().starts_with("flink run -s ");
+    let seen = ran.exit == Exit::Findings && ran.out.contains("state-file-missing") && ran.out.contains(&operator);
+    anyhow::ensure!(seen && next, "diagnose does not explain the error");
+    voice.tell("What was in the file? The operator's id is made from one of the program's uids:")?;
     let args: Vec<&str> = std::iter::once("uid").chain(UIDS.iter().copied()).chain(["--match", newest]).collect();
     voice.chkctl(&args)?;
     voice.tell("It is that of \"sum\": the counts themselves are lost in this checkpoint.")
