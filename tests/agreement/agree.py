@@ -20,16 +20,22 @@ CLASSES = (
     Class("own-bug", True,
           "Flink does not restore this kind of its own snapshots, undamaged as they are (1.18.1 with compressed operator "
           "state, FLINK-33863). Nothing is wrong with the files.",
+          lambda row, verdict: row["damage"] == "none" and row["flink"] != "right"),
+    Class("alarm-without-damage", False, "An undamaged snapshot is not called restorable.",
           lambda row, verdict: row["damage"] == "none"),
     Class("only-a-sealed-checksum", True,
-          "A flipped byte of a value in a file without a checksum that leaves another value of the same length: Flink "
-          "restores it and has wrong state, or fails once the job reads it. Only a checksum taken when the snapshot was "
-          "written can find it.",
+          "A flipped byte of a value in a file without a checksum that leaves another value: Flink restores it and has wrong "
+          "state, or fails once the job reads it. Only a checksum taken when the snapshot was written can find it.",
           lambda row, verdict: verdict == "restorable" and _flip(row) and row["role"] in UNCHECKED
           and row["flink"] in ("wrong", "fails running", "hangs")),
+    Class("raw-state", True,
+          "A flipped byte of raw operator state: its bytes mean something to the job only, which read it during the restore. "
+          "Only a checksum taken when the snapshot was written can find it.",
+          lambda row, verdict: verdict == "restorable" and _flip(row) and row["role"] == "raw operator"),
     Class("metadata-value", True,
           "A flipped byte of `_metadata` that leaves a value which may well be meant: an operator id, an index, a name.",
-          lambda row, verdict: verdict == "restorable" and _flip(row) and row["role"] == "_metadata"),
+          lambda row, verdict: verdict == "restorable" and _flip(row) and row["role"] == "_metadata"
+          and (row["flink"] in ("wrong", "fails running", "hangs") or "Cannot map checkpoint" in row["why"])),
     Class("restorable-but-fails", False, "Called restorable, and Flink does not restore it right: a false promise.",
           lambda row, verdict: verdict == "restorable"),
     Class("cut-changelog", True,
@@ -57,6 +63,8 @@ VISIBLE = ("deleted", "a directory", "emptied", "cut", "one byte more")
 def agrees(row, verdict):
     """Whether a verdict is what Flink's answer asks for."""
     flink = row["flink"]
+    if row["damage"] == "none" and flink == "right":
+        return verdict == "restorable"
     if flink == "right":
         return verdict in ("restorable", "suspect")
     if flink in ("fails load", "fails restore", "fails submit"):
