@@ -9,6 +9,7 @@
 //! - [`keyed`]: the head of a keyed stream; [`heap`] and [`canonical`] are the two bodies it may have.
 //! - [`operator`]: state of an operator that is not keyed.
 //! - [`key_group`]: which key belongs where.
+//! - [`check`]: all of these read from files of any size, for what is provably wrong in them.
 //!
 //! What is read may come from anywhere: nothing here panics on bad bytes or reserves by a count it has not checked.
 
@@ -18,6 +19,7 @@
 )]
 
 pub mod canonical;
+pub mod check;
 pub mod heap;
 pub mod key_group;
 pub mod keyed;

@@ -7,14 +7,18 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod input;
 mod java_str;
 pub mod limits;
 pub(crate) mod put;
 pub mod source;
+pub mod stream;
 
+pub use input::Input;
 pub use java_str::JavaStr;
 pub use limits::Budget;
 pub use source::{ReadAt, ReadError};
+pub use stream::Stream;
 
 use std::fmt;
 
@@ -80,15 +84,27 @@ pub enum Problem {
         /// How many are read.
         limit: usize,
     },
+    /// A value whose layout only a class of Java's knows.
+    #[error("{0}, whose end only Java knows")]
+    OnlyJava(String),
+    /// The snapshot of a serializer whose content only its class knows.
+    #[error("{0} is a serializer that chkctl does not know")]
+    UnknownSerializer(String),
+    /// A version that is not known, and that older or newer releases may have written.
+    #[error("{0}")]
+    UnknownVersion(String),
     /// Handles nested deeper than Flink nests them.
     #[error("handles nested more than {0} deep")]
     TooDeep(u32),
 }
 
 impl Problem {
-    /// Whether a limit of the decoder's own was met, which says nothing about what Flink would do.
+    /// Whether a limit of the decoder's own was met, or what it knows ends here, which says nothing about what Flink would do.
     pub fn is_limit(&self) -> bool {
-        matches!(self, Problem::OverBudget { .. } | Problem::TooMany { .. } | Problem::TooDeep(_))
+        matches!(
+            self,
+            Problem::OverBudget { .. } | Problem::TooMany { .. } | Problem::TooDeep(_) | Problem::UnknownVersion(_)
+        )
     }
 }
 

@@ -18,14 +18,14 @@ pub use reader::{CanonicalReader, Entries, Entry, KeyGroup};
 pub use writer::{KeyGroupWriter, begin_state, end_state};
 
 /// `FullSnapshotUtil.END_OF_KEY_GROUP_MARK`.
-const END_OF_KEY_GROUP: u16 = 0xffff;
+pub(super) const END_OF_KEY_GROUP: u16 = 0xffff;
 /// `FullSnapshotUtil.FIRST_BIT_IN_BYTE_MASK`.
-const LAST_OF_STATE: u8 = 0x80;
+pub(super) const LAST_OF_STATE: u8 = 0x80;
 /// `ListDelimitedSerializer.DELIMITER`.
-const DELIMITER: u8 = b',';
+pub(super) const DELIMITER: u8 = b',';
 
 /// Bytes of the key group before each key (`CompositeKeySerializationUtils.computeRequiredBytesInKeyGroupPrefix`).
-fn prefix_bytes(max_parallelism: u16) -> usize {
+pub(super) fn prefix_bytes(max_parallelism: u16) -> usize {
     if max_parallelism > 128 { 2 } else { 1 }
 }
 

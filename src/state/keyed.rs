@@ -3,9 +3,9 @@
 //! Both bodies, [`super::heap`] and [`super::canonical`], start with it.
 
 use super::meta::{self, StateMeta};
-use super::serializer::SerializerSnapshot;
+use super::serializer::{SerializerSnapshot, other_version};
 use crate::wire::put;
-use crate::wire::{Decoded, EncodeError, Reader};
+use crate::wire::{Decoded, EncodeError, Problem, Reader};
 
 /// `KeyedBackendSerializationProxy.VERSION` since Flink 1.8, the only version that Flink 1.17 and later read.
 const VERSION: i32 = 6;
@@ -49,12 +49,13 @@ impl KeyedHeader {
         match version {
             VERSION => {}
             1..=5 => {
-                return Err(input.invalid_at(
-                    at,
-                    format_args!("keyed state of version {version}, of Flink before 1.8: chkctl does not read it"),
-                ));
+                let text = format!("keyed state of version {version}, of Flink before 1.8: chkctl does not read it");
+                return Err(input.error_at(at, Problem::UnknownVersion(text)));
             }
-            other => return Err(input.invalid_at(at, format_args!("keyed state of the unknown version {other}"))),
+            other => {
+                let text = format!("keyed state of the unknown version {other}");
+                return Err(input.error_at(at, other_version(other, text)));
+            }
         }
         let compressed = input.u8()? != 0;
         let key = SerializerSnapshot::read(input)?;

@@ -3,7 +3,7 @@
 use super::serializer::SerializerSnapshot;
 use crate::model::DistributionMode;
 use crate::wire::put;
-use crate::wire::{Decoded, EncodeError, Reader};
+use crate::wire::{Decoded, EncodeError, Problem, Reader};
 
 /// What kind of thing a state is (`StateMetaInfoSnapshot.BackendStateType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,12 @@ impl StateMeta {
         KeyedStateType::ALL.iter().find(|(_, other)| *other == name).map_or(KeyedStateType::Unknown, |(kind, _)| *kind)
     }
 
+    /// Whether the kind of keyed state is one of Flink's (`StateDescriptor.Type.valueOf`).
+    pub(super) fn has_keyed_type(&self) -> bool {
+        let name = self.option(KEYED_STATE_TYPE);
+        KeyedStateType::ALL.iter().any(|(_, known)| Some(*known) == name)
+    }
+
     /// How operator state is handed out.
     pub fn distribution(&self) -> Option<DistributionMode> {
         let name = self.option(DISTRIBUTION_MODE)?;
@@ -218,18 +224,32 @@ impl StateMeta {
             10 => BackendStateType::KeyValueV2,
             other => return Err(input.invalid_at(at, format_args!("state {name:?} is of the unknown kind {other}"))),
         };
+        let at = input.offset();
         let count = input.count("the number of options", 4)?;
+        most(input, at, count)?;
         let mut options = Vec::new();
         for _ in 0..count {
             options.push((input.utf()?.to_string(), input.utf()?.to_string()));
         }
+        let at = input.offset();
         let count = input.count("the number of serializers", 12)?;
+        most(input, at, count)?;
         let mut serializers = Vec::new();
         for _ in 0..count {
             let role = input.utf()?.to_string();
             serializers.push((role, SerializerSnapshot::read(input)?));
         }
         Ok(StateMeta { name, kind, options, serializers })
+    }
+}
+
+/// No release has more than three options or serializers of a state.
+const PARTS: usize = 16;
+
+fn most(input: &Reader<'_>, at: u64, count: usize) -> Decoded<()> {
+    match count {
+        0..=PARTS => Ok(()),
+        _ => Err(input.error_at(at, Problem::TooMany { what: "options or serializers of a state", limit: PARTS })),
     }
 }
 

@@ -4,12 +4,13 @@
 //! (`OperatorStreamStateHandle`), and in [`OperatorWriter::finish`].
 
 use super::meta::{self, StateMeta};
+use super::serializer::other_version;
 use super::types::StateType;
 use super::{ranges, snappy};
 use crate::model::DistributionMode;
 use crate::model::handle::OperatorStateInfo;
 use crate::wire::put;
-use crate::wire::{Decoded, EncodeError, JavaStr, Reader};
+use crate::wire::{Decoded, EncodeError, JavaStr, Problem, Reader};
 
 /// `OperatorBackendSerializationProxy.VERSION` of Flink 1.8 to 1.17, which later releases read as well. Version 6, of
 /// Flink 1.18 and later, adds the flag for compression, and no earlier release reads it.
@@ -60,12 +61,13 @@ impl OperatorHeader {
             5 => false,
             6 => input.u8()? != 0,
             1..=4 => {
-                return Err(input.invalid_at(
-                    at,
-                    format_args!("operator state of version {version}, of Flink before 1.8: chkctl does not read it"),
-                ));
+                let text = format!("operator state of version {version}, of Flink before 1.8: chkctl does not read it");
+                return Err(input.error_at(at, Problem::UnknownVersion(text)));
             }
-            other => return Err(input.invalid_at(at, format_args!("operator state of the unknown version {other}"))),
+            other => {
+                let text = format!("operator state of the unknown version {other}");
+                return Err(input.error_at(at, other_version(other, text)));
+            }
         };
         let lists = meta::read_list(input)?;
         let broadcasts = meta::read_list(input)?;

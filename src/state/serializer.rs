@@ -6,8 +6,12 @@
 
 mod classes;
 mod codec;
+mod hash;
 mod opaque;
 mod value;
+
+pub(super) use codec::other_version;
+pub(super) use hash::Piece;
 
 use classes::{Composite, Plain, SIMPLE, Simple};
 use std::borrow::Cow;
@@ -160,6 +164,26 @@ impl SerializerSnapshot {
         match &self.content {
             Content::Composite { nested, .. } => nested,
             Content::Simple(_) | Content::Enum { .. } | Content::Opaque(_) => &[],
+        }
+    }
+
+    /// The serializers of key and namespace, where this is one of timers.
+    pub(super) fn timer_parts(&self) -> Option<(&SerializerSnapshot, &SerializerSnapshot)> {
+        match &self.content {
+            Content::Composite { kind, nested, .. } if kind.shape == classes::Shape::Timer => {
+                nested.first().zip(nested.get(1))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the values are of one of Flink's own tuple classes.
+    fn is_plain_tuple(&self) -> bool {
+        match &self.content {
+            Content::Composite { outer: Outer::Class(class), nested, .. } => {
+                class.strip_prefix(TUPLES).and_then(|number| number.parse().ok()) == Some(nested.len())
+            }
+            _ => false,
         }
     }
 

@@ -11,9 +11,10 @@ mod string;
 mod user;
 
 pub(super) use composite::read_value as read_map_value;
+pub(super) use hash::java_hash_of_ascii;
 pub use hash::{java_hash_of_bytes, java_hash_of_str};
 pub use str::Str;
-pub(super) use string::skip as skip_string;
+pub(super) use string::{hash as hash_string, skip as skip_string};
 pub use user::{UserKey, UserType};
 
 use super::serializer::SerializerSnapshot;

@@ -82,7 +82,7 @@ const fn row(class: &'static str, name: &'static str, plain: Plain) -> Simple {
     Simple { class, name, plain }
 }
 
-pub(super) static VOID: Simple = row(base!("Void"), "Void", Plain::Fixed(1));
+pub(super) static VOID: Simple = row(base!("Void"), "Void", Plain::VoidNamespace);
 
 /// Widths and layouts: the `serialize` of the serializer of each class, Flink 1.20.5.
 pub(super) static SIMPLE: [Simple; 39] = [
@@ -101,8 +101,8 @@ pub(super) static SIMPLE: [Simple; 39] = [
         Plain::VoidNamespace,
     ),
     row(window!("TimeWindow"), "TimeWindow", Plain::TimeWindow),
-    row(window!("GlobalWindow"), "GlobalWindow", Plain::Fixed(1)),
-    row(base!("Void"), "Void", Plain::Fixed(1)),
+    row(window!("GlobalWindow"), "GlobalWindow", Plain::VoidNamespace),
+    row(base!("Void"), "Void", Plain::VoidNamespace),
     row(base!("Char"), "Character", Plain::Fixed(2)),
     row(base!("Date"), "Date", Plain::Fixed(8)),
     row(base!("SqlDate"), "java.sql.Date", Plain::Fixed(8)),
@@ -112,7 +112,7 @@ pub(super) static SIMPLE: [Simple; 39] = [
     row(base!("LocalDate"), "LocalDate", Plain::Fixed(6)),
     row(base!("LocalTime"), "LocalTime", Plain::Fixed(7)),
     row(base!("LocalDateTime"), "LocalDateTime", Plain::Fixed(13)),
-    row(base!("BooleanValue"), "BooleanValue", Plain::Fixed(1)),
+    row(base!("BooleanValue"), "BooleanValue", Plain::Boolean),
     row(base!("ByteValue"), "ByteValue", Plain::Fixed(1)),
     row(base!("ShortValue"), "ShortValue", Plain::Fixed(2)),
     row(base!("IntValue"), "IntValue", Plain::Fixed(4)),

@@ -36,7 +36,9 @@ impl SerializerSnapshot {
         let at = input.offset();
         match input.i32()? {
             PROXY_VERSION => Self::read_versioned(input),
-            other => Err(input.invalid_at(at, format_args!("version {other} of a serializer's snapshot"))),
+            other => {
+                Err(input.error_at(at, other_version(other, format!("version {other} of a serializer's snapshot"))))
+            }
         }
     }
 
@@ -94,13 +96,13 @@ pub(super) fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerS
     let version = input.i32()?;
     if let Some(row) = SIMPLE.iter().find(|row| row.class == class) {
         if version != super::SIMPLE_VERSION {
-            return Err(input.invalid_at(version_at, format_args!("version {version} of {class}")));
+            return Err(input.error_at(version_at, other_version(version, format!("version {version} of {class}"))));
         }
         return Ok(SerializerSnapshot { class: Cow::Borrowed(row.class), version, content: Content::Simple(row) });
     }
     if let Some(kind) = COMPOSITE.iter().find(|row| row.class == class) {
         if version != super::COMPOSITE_VERSION {
-            return Err(input.invalid_at(version_at, format_args!("version {version} of {class}")));
+            return Err(input.error_at(version_at, other_version(version, format!("version {version} of {class}"))));
         }
         let content = read_composite(input, kind, depth)?;
         return Ok(SerializerSnapshot { class: Cow::Borrowed(kind.class), version, content });
@@ -112,7 +114,16 @@ pub(super) fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerS
     if let Some(content) = opaque::read(input, &class, version, depth.saturating_add(1))? {
         return Ok(SerializerSnapshot { class: Cow::Owned(class.into_owned()), version, content });
     }
-    Err(input.invalid_at(at, format_args!("{class} is a serializer that chkctl does not know")))
+    Err(input.error_at(at, Problem::UnknownSerializer(class.into_owned())))
+}
+
+/// What is wrong with a version that is not the one that is known: a small number may be that of another release, a
+/// large one is none at all.
+pub(in crate::state) fn other_version(version: i32, text: String) -> Problem {
+    match version {
+        1..=32 => Problem::UnknownVersion(text),
+        _ => Problem::Invalid(text),
+    }
 }
 
 fn expect(input: &mut Reader<'_>, wanted: i32, what: &'static str) -> Decoded<()> {

@@ -5,7 +5,7 @@
 
 use super::codec::read_at;
 use super::{Content, SerializerSnapshot};
-use crate::wire::{Decoded, Problem, Reader};
+use crate::wire::{Decoded, Input, Problem, Reader};
 
 /// `PojoSerializerSnapshot`.
 pub(super) const POJO: &str = "org.apache.flink.api.java.typeutils.runtime.PojoSerializerSnapshot";
@@ -19,6 +19,8 @@ const MAP_HEADER: i64 = 0x4f2_c69a_3d70;
 /// `PojoSerializer`'s flags before a value.
 const IS_NULL: u8 = 1;
 const NO_SUBCLASS: u8 = 2;
+const SUBCLASS: u8 = 4;
+const TAGGED_SUBCLASS: u8 = 8;
 
 /// A snapshot that is kept as its bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +28,7 @@ pub(super) struct Opaque {
     /// The class of the values.
     pub(super) class: String,
     /// The fields of a POJO in the order of the serializer, those of unknown types without one.
-    fields: Option<Vec<Option<SerializerSnapshot>>>,
+    fields: Option<Vec<Option<Box<SerializerSnapshot>>>>,
     /// Everything behind the version.
     pub(super) raw: Vec<u8>,
 }
@@ -74,9 +76,9 @@ fn read_map<'a>(input: &mut Reader<'a>, mut value: impl FnMut(&'a [u8]) -> Decod
 }
 
 /// The serializer of a field; `None` where its class is not known.
-fn read_field(mut input: Reader<'_>, depth: u32) -> Decoded<Option<SerializerSnapshot>> {
+fn read_field(mut input: Reader<'_>, depth: u32) -> Decoded<Option<Box<SerializerSnapshot>>> {
     match read_at(&mut input, depth) {
-        Ok(field) => Ok((input.left() == 0).then_some(field)),
+        Ok(field) => Ok((input.left() == 0).then(|| Box::new(field))),
         Err(error) if matches!(error.problem, Problem::TooDeep(_)) => Err(error),
         Err(_) => Ok(None),
     }
@@ -85,24 +87,32 @@ fn read_field(mut input: Reader<'_>, depth: u32) -> Decoded<Option<SerializerSna
 impl Opaque {
     /// Whether the end of a value can be told, at least where it is of no subclass.
     pub(super) fn is_skippable(&self) -> bool {
-        let known = |field: &Option<SerializerSnapshot>| field.as_ref().is_some_and(SerializerSnapshot::is_skippable);
+        let known = |field: &Option<Box<SerializerSnapshot>>| field.as_ref().is_some_and(|field| field.is_skippable());
         self.fields.as_ref().is_some_and(|fields| fields.iter().all(known))
     }
 
     /// Passes over a value (`PojoSerializer.serialize`).
-    pub(super) fn skip_value(&self, input: &mut Reader<'_>) -> Decoded<()> {
+    pub(super) fn skip_value<I: Input>(&self, input: &mut I) -> Result<(), I::Error> {
         let at = input.offset();
-        let unknown = |input: &Reader<'_>, what: &str| {
-            Err(input.invalid_at(at, format_args!("{what} of {}, whose end only Java knows", self.class)))
-        };
+        let unknown =
+            |input: &I, what: &str| Err(input.error_at(at, Problem::OnlyJava(format!("{what} of {}", self.class))));
         let Some(fields) = &self.fields else { return unknown(input, "a value") };
         match input.u8()? {
-            flags if flags & IS_NULL != 0 => return Ok(()),
+            IS_NULL => return Ok(()),
             NO_SUBCLASS => {}
-            _ => return unknown(input, "a subclass"),
+            SUBCLASS | TAGGED_SUBCLASS => return unknown(input, "a subclass"),
+            flags => {
+                input.odd(at, "flags before an object that no writer sets");
+                if flags & IS_NULL != 0 {
+                    return Ok(());
+                }
+                if flags & (SUBCLASS | TAGGED_SUBCLASS) != 0 || flags & NO_SUBCLASS == 0 {
+                    return unknown(input, "a subclass");
+                }
+            }
         }
         for field in fields {
-            if input.u8()? != 0 {
+            if input.flag()? {
                 continue;
             }
             match field {

@@ -3,18 +3,18 @@
 use super::classes::{Plain, Shape};
 use super::{Content, Outer, SerializerSnapshot};
 use crate::state::types;
-use crate::wire::{Decoded, Problem, Reader};
+use crate::wire::{Input, Problem};
 
 impl SerializerSnapshot {
     /// Passes over one value of the type.
     ///
     /// # Errors
-    /// When the bytes are no such value, or its layout is known to Java alone.
-    pub fn skip_value(&self, input: &mut Reader<'_>) -> Decoded<()> {
+    /// When the bytes are no such value, or its layout is known to Java alone ([`Problem::OnlyJava`]).
+    pub fn skip_value<I: Input>(&self, input: &mut I) -> Result<(), I::Error> {
         match &self.content {
             Content::Simple(row) => match row.plain {
                 Plain::Unknown => {
-                    Err(input.error(Problem::Invalid(format!("a value of {}, whose end only Java knows", self.class))))
+                    Err(input.error_at(input.offset(), Problem::OnlyJava(format!("a value of {}", self.class))))
                 }
                 plain => skip_plain(plain, input),
             },
@@ -41,15 +41,15 @@ impl SerializerSnapshot {
                     let (Some(key), Some(value)) = (nested.first(), nested.get(1)) else { return Ok(()) };
                     (0..count).try_for_each(|_| {
                         key.skip_value(input)?;
-                        match input.u8()? {
-                            0 => value.skip_value(input),
-                            _ => Ok(()),
+                        match input.flag()? {
+                            false => value.skip_value(input),
+                            true => Ok(()),
                         }
                     })
                 }
-                Shape::Nullable => match (input.u8()?, outer) {
-                    (0, _) => nested.iter().try_for_each(|part| part.skip_value(input)),
-                    (_, Outer::Padding(padding)) => input.take(usize::try_from(*padding).unwrap_or(0)).map(|_| ()),
+                Shape::Nullable => match (input.flag()?, outer) {
+                    (false, _) => nested.iter().try_for_each(|part| part.skip_value(input)),
+                    (true, Outer::Padding(padding)) => input.skip(u64::try_from(*padding).unwrap_or(0)),
                     _ => Ok(()),
                 },
             },
@@ -58,15 +58,20 @@ impl SerializerSnapshot {
 }
 
 #[inline]
-fn skip_plain(plain: Plain, input: &mut Reader<'_>) -> Decoded<()> {
-    if let Some(width) = plain.width() {
-        return input.take(width).map(|_| ());
-    }
+fn skip_plain<I: Input>(plain: Plain, input: &mut I) -> Result<(), I::Error> {
     match plain {
+        Plain::Boolean => input.flag().map(|_| ()),
+        Plain::VoidNamespace => {
+            let at = input.offset();
+            if input.u8()? != 0 {
+                input.odd(at, "a placeholder that is not 0");
+            }
+            Ok(())
+        }
         Plain::String => types::skip_string(input),
         Plain::Items(width) => {
             let count = input.count("the length of an array", width)?;
-            input.take(count.saturating_mul(width)).map(|_| ())
+            input.skip(count.saturating_mul(width as u64))
         }
         Plain::Strings => {
             let count = input.count("the length of an array", 1)?;
@@ -75,11 +80,17 @@ fn skip_plain(plain: Plain, input: &mut Reader<'_>) -> Decoded<()> {
         // `BigIntSerializer.writeBigInteger`: 0 is null, 1 to 3 are the numbers 0, 1 and 10.
         Plain::BigInteger => {
             let at = input.offset();
-            match usize::try_from(input.i32()?) {
-                Ok(length) => input.take(length.saturating_sub(4)).map(|_| ()),
+            match u64::try_from(input.i32()?) {
+                Ok(length) => input.skip(length.saturating_sub(4)),
                 Err(_) => Err(input.invalid_at(at, "a negative length of a number")),
             }
         }
-        _ => input.bytes("the length of a byte array").map(|_| ()),
+        plain => match plain.width() {
+            Some(width) => input.skip(width as u64),
+            None => {
+                let length = input.count("the length of a byte array", 1)?;
+                input.skip(length)
+            }
+        },
     }
 }

@@ -10,13 +10,9 @@ pub(super) fn hash_more(hash: i32, bytes: &[u8]) -> i32 {
     bytes.iter().fold(hash, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte.cast_signed())))
 }
 
-/// `String.hashCode`: over UTF-16 units.
-///
-/// Eight bytes at a time while they are ASCII: this is called once per record, and byte by byte it would be a chain of as
-/// many multiplications.
+/// Java's `hashCode` of a string that is all ASCII; `None` of others.
 #[inline]
-pub fn java_hash_of_str(text: &str) -> i32 {
-    let bytes = text.as_bytes();
+pub(in crate::state) fn java_hash_of_ascii(bytes: &[u8]) -> Option<i32> {
     let (chunks, rest) = bytes.as_chunks::<8>();
     let mut hash = HashOfTail(0);
     let mut seen = 0_u64;
@@ -25,13 +21,21 @@ pub fn java_hash_of_str(text: &str) -> i32 {
         seen |= eight;
         hash = hash.then(eight, 8);
     }
-    // At most seven are left.
     let tail = rest.iter().rev().fold(0_u64, |tail, byte| (tail << 8) | u64::from(*byte));
     seen |= tail;
     if !rest.is_empty() {
         hash = hash.then(tail, rest.len());
     }
-    if seen & 0x8080_8080_8080_8080 == 0 { hash.get() } else { of_units(text) }
+    (seen & 0x8080_8080_8080_8080 == 0).then(|| hash.get())
+}
+
+/// `String.hashCode`: over UTF-16 units.
+///
+/// Eight bytes at a time while they are ASCII: this is called once per record, and byte by byte it would be a chain of as
+/// many multiplications.
+#[inline]
+pub fn java_hash_of_str(text: &str) -> i32 {
+    java_hash_of_ascii(text.as_bytes()).unwrap_or_else(|| of_units(text))
 }
 
 /// The hash of what was seen so far of a text of ASCII.

@@ -5,7 +5,7 @@
 
 use super::{KeyType, StateType, java_hash_of_str};
 use crate::state::serializer::SerializerSnapshot;
-use crate::wire::{Decoded, EncodeError, Problem, Reader};
+use crate::wire::{Decoded, EncodeError, Input, Problem, Reader};
 
 #[inline]
 fn put_var(out: &mut Vec<u8>, mut value: u32) {
@@ -121,16 +121,81 @@ fn read_units(input: &mut Reader<'_>, units: usize) -> Decoded<String> {
     }
 }
 
-/// Passes over a string; a null passes too, and so do unpaired surrogates, as they do in Java.
-pub(in crate::state) fn skip(input: &mut Reader<'_>) -> Decoded<()> {
-    let Some(units) = take_length(input)? else { return Ok(()) };
-    if input.rest().get(..units).is_some_and(<[u8]>::is_ascii) {
-        return input.take(units).map(|_| ());
+/// Passes over a string, null included.
+#[inline]
+pub(in crate::state) fn skip<I: Input>(input: &mut I) -> Result<(), I::Error> {
+    let start = input.offset();
+    let Some(units) = pass_var(input)?.checked_sub(1) else { return Ok(()) };
+    let left = input.left();
+    // Every unit takes a byte at least.
+    if units > left || i32::try_from(units).is_err() {
+        let count = i64::try_from(units).unwrap_or(i64::MAX);
+        return Err(input.error_at(start, Problem::ImpossibleCount { what: "the length of a string", count, left }));
     }
-    for _ in 0..units {
-        take_var(input)?;
+    pass_units(input, units, &mut |_| {})
+}
+
+/// Passes over a string that is not null, and gives its Java hash; of a null that of Java, 0.
+pub(in crate::state) fn hash<I: Input>(input: &mut I) -> Result<i32, I::Error> {
+    let start = input.offset();
+    let Some(units) = pass_var(input)?.checked_sub(1) else { return Ok(0) };
+    let left = input.left();
+    if units > left || i32::try_from(units).is_err() {
+        let count = i64::try_from(units).unwrap_or(i64::MAX);
+        return Err(input.error_at(start, Problem::ImpossibleCount { what: "the length of a string", count, left }));
+    }
+    let mut hash = 0_i32;
+    pass_units(input, units, &mut |unit| hash = hash.wrapping_mul(31).wrapping_add(i32::from(unit)))?;
+    Ok(hash)
+}
+
+/// Passes over so many UTF-16 units.
+#[inline]
+fn pass_units<I: Input>(input: &mut I, units: u64, each: &mut impl FnMut(u16)) -> Result<(), I::Error> {
+    let mut units = units;
+    while units > 0 {
+        let most = usize::try_from(units).unwrap_or(usize::MAX);
+        let window = input.window()?;
+        let window = window.get(..most.min(window.len())).unwrap_or_default();
+        let plain = if window.is_ascii() { window.len() } else { window.iter().take_while(|b| b.is_ascii()).count() };
+        window.iter().take(plain).for_each(|byte| each(u16::from(*byte)));
+        input.skip(plain as u64)?;
+        units = units.saturating_sub(plain as u64);
+        if units > 0 && (plain == 0 || plain < most) {
+            let at = input.offset();
+            let unit = pass_var(input)?;
+            if unit > 0xffff {
+                input.odd(at, "a character beyond U+FFFF in a string");
+            }
+            // Java casts to a `char`.
+            each((unit & 0xffff) as u16);
+            units = units.saturating_sub(1);
+        }
     }
     Ok(())
+}
+
+/// A number in groups of seven bits, as `StringValue.readString` takes it: without an end to their number, of which 32 bits
+/// count.
+#[inline]
+fn pass_var<I: Input>(input: &mut I) -> Result<u64, I::Error> {
+    let first = input.u8()?;
+    if first < 0x80 {
+        return Ok(u64::from(first));
+    }
+    let start = input.offset().saturating_sub(1);
+    let mut value = u64::from(first & 0x7f);
+    for shift in [7, 14, 21, 28] {
+        let byte = input.u8()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            if byte == 0 {
+                input.odd(start, "a number in a string that is longer than it need be");
+            }
+            return Ok(value);
+        }
+    }
+    Err(input.invalid_at(start, "a number of more than five bytes in a string"))
 }
 
 impl StateType for String {

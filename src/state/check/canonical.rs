@@ -1,0 +1,263 @@
+//! A key group in the canonical format (`FullSnapshotRestoreOperation`): the entries of one state after the other, each a
+//! key and a value with their lengths.
+//!
+//! What is wrong inside of them does not keep Flink from starting: a database takes keys and values as they are. Only
+//! the lengths and the numbers of states have to be right for it to find the next one.
+
+use super::findings::damage;
+use super::frames::FRAMES;
+use super::keyed::{Located, Walk};
+use super::layout::pass_key;
+use crate::model::damage::Effect;
+use crate::state::canonical::{DELIMITER, END_OF_KEY_GROUP, LAST_OF_STATE, prefix_bytes};
+use crate::state::meta::{BackendStateType, KeyedStateType, StateMeta};
+use crate::state::serializer::SerializerSnapshot;
+use crate::wire::stream::Fill;
+use crate::wire::{Input, ReadError, Stream};
+use std::cmp::Ordering;
+
+/// How the entries of a state are made.
+struct Shape<'h> {
+    key: &'h SerializerSnapshot,
+    namespace: Option<&'h SerializerSnapshot>,
+    /// Whether lengths stand behind key and namespace.
+    ambiguous: bool,
+    kind: Kind<'h>,
+    /// Whether entries follow each other in the order of their keys.
+    sorted: bool,
+}
+
+enum Kind<'h> {
+    /// The element of a queue is the key.
+    Queue,
+    Value(&'h SerializerSnapshot),
+    List(&'h SerializerSnapshot),
+    Map(&'h SerializerSnapshot, &'h SerializerSnapshot),
+}
+
+impl<'h> Shape<'h> {
+    fn of(key: &'h SerializerSnapshot, state: &'h StateMeta, sorted: bool) -> Option<Self> {
+        let value = state.value()?;
+        if state.kind == BackendStateType::PriorityQueue {
+            return Some(Shape { key: value, namespace: None, ambiguous: false, kind: Kind::Queue, sorted: false });
+        }
+        let namespace = state.namespace()?;
+        let kind = match (state.keyed_type(), value.nested()) {
+            (KeyedStateType::List, [element]) => Kind::List(element),
+            (KeyedStateType::Map, [key, value]) => Kind::Map(key, value),
+            _ => Kind::Value(value),
+        };
+        let ambiguous = key.is_variable_length() && namespace.is_variable_length();
+        Some(Shape { key, namespace: Some(namespace), ambiguous, kind, sorted })
+    }
+}
+
+/// The beginning of a key that is compared with the next one.
+const COMPARED: usize = 4096;
+
+/// Reads the entries of a key group; the stream is behind the last one afterwards.
+pub(super) fn states<F: Fill>(stream: &mut Stream<F>, group: i32, walk: &mut Walk<'_>) -> Result<(), ReadError>
+where
+    Stream<F>: Located,
+{
+    let header = walk.header;
+    let group = u16::try_from(group).unwrap_or(u16::MAX);
+    let prefix = prefix_bytes(walk.max_parallelism);
+    let mut seen = vec![false; header.states.len()];
+    let mut wrong_group: Option<(u64, u64)> = None;
+    while let Some(number) = next_state(stream, header.states.len())? {
+        let state = header.states.get(number);
+        if seen.get_mut(number).is_some_and(|seen| std::mem::replace(seen, true)) {
+            walk.add(Effect::Starts, stream, stream.offset(), format_args!("state {number} a second time"));
+        }
+        let shape = state.and_then(|state| Shape::of(&header.key, state, walk.sorted));
+        let mut before: Vec<u8> = Vec::new();
+        loop {
+            let at = stream.offset();
+            let length = stream.count("the length of a key", 1)?;
+            let end = stream.offset().saturating_add(length);
+            let sorted = shape.as_ref().is_some_and(|shape| shape.sorted);
+            let in_order = !sorted || follows(stream, length, &mut before);
+            let outer = stream.limit(end);
+            let first = stream.u8();
+            let read = match (&first, &shape) {
+                (Ok(first), Some(shape)) => key(stream, shape, (*first, prefix), group, walk.max_parallelism),
+                _ => Ok(true),
+            };
+            let right = leave(stream, outer, end, read, walk)?.unwrap_or(true);
+            let first = first?;
+            if !right {
+                wrong_group.get_or_insert((at, 0)).1 += 1;
+            }
+            if !in_order {
+                walk.add(Effect::Starts, stream, at, "a key that does not come behind the one before it");
+            }
+            let length = stream.count("the length of a value", 1)?;
+            let end = stream.offset().saturating_add(length);
+            let outer = stream.limit(end);
+            let read = shape.as_ref().map_or(Ok(()), |shape| value(stream, &shape.kind));
+            leave(stream, outer, end, read, walk)?;
+            walk.entries = walk.entries.saturating_add(1);
+            walk.oddities(stream);
+            if first & LAST_OF_STATE != 0 {
+                break;
+            }
+        }
+    }
+    if let Some((at, count)) = wrong_group {
+        let problem = format!("{count} keys belong into other key groups, here the first");
+        walk.add(Effect::Starts, stream, at, problem);
+    }
+    Ok(())
+}
+
+/// The number of the next state; `None` at the end of the key group.
+fn next_state<F: Fill>(stream: &mut Stream<F>, states: usize) -> Result<Option<usize>, ReadError> {
+    let at = stream.offset();
+    match stream.u16()? {
+        END_OF_KEY_GROUP => Ok(None),
+        state if usize::from(state) < states => Ok(Some(usize::from(state))),
+        state => Err(stream.invalid_at(at, format_args!("state {state} of {states}"))),
+    }
+}
+
+/// Whether the key that is at hand, without its flag, comes behind the last one.
+fn follows<F: Fill>(stream: &mut Stream<F>, length: u64, before: &mut Vec<u8>) -> bool {
+    let wanted = usize::try_from(length).unwrap_or(usize::MAX).min(COMPARED);
+    if stream.at_hand().len() < wanted && stream.gather(wanted).is_err() {
+        return true;
+    }
+    let at_hand = stream.at_hand();
+    let key = at_hand.get(..wanted.min(at_hand.len())).unwrap_or_default();
+    let first = !before.is_empty();
+    let unflagged = |byte: Option<&u8>| byte.map(|byte| byte & !LAST_OF_STATE);
+    let order = unflagged(before.first())
+        .cmp(&unflagged(key.first()))
+        .then_with(|| before.get(1..).unwrap_or_default().cmp(key.get(1..).unwrap_or_default()));
+    let follows = match order {
+        Ordering::Less => true,
+        // What is behind was not compared.
+        Ordering::Equal => wanted == COMPARED,
+        Ordering::Greater => false,
+    };
+    before.clear();
+    before.extend_from_slice(key);
+    !first || follows
+}
+
+/// Leaves a byte array of the stream at its end, and takes note of what was wrong in it.
+fn leave<F: Fill, T>(
+    stream: &mut Stream<F>,
+    outer: u64,
+    end: u64,
+    read: Result<T, ReadError>,
+    walk: &mut Walk<'_>,
+) -> Result<Option<T>, ReadError>
+where
+    Stream<F>: Located,
+{
+    // The stream may have turned out to end before the array does.
+    stream.limit(outer);
+    let left = end.saturating_sub(stream.offset());
+    let value = match read {
+        Ok(value) => {
+            if left > 0 {
+                let at = stream.offset();
+                walk.add(Effect::Starts, stream, at, format_args!("{left} bytes behind a key or value"));
+            }
+            Some(value)
+        }
+        Err(error) => {
+            let error = damage(error)?;
+            if error.section == FRAMES {
+                return Err(ReadError::Damaged(error));
+            }
+            walk.error(Effect::Starts, stream, &error);
+            None
+        }
+    };
+    stream.skip(left)?;
+    Ok(value)
+}
+
+/// Reads a key behind its first byte, and says whether it belongs into the key group.
+fn key<F: Fill>(
+    stream: &mut Stream<F>,
+    shape: &Shape<'_>,
+    (first, prefix): (u8, usize),
+    group: u16,
+    max_parallelism: u16,
+) -> Result<bool, ReadError> {
+    let mut number = u16::from(first & !LAST_OF_STATE);
+    if prefix == 2 {
+        number = (number << 8) | u16::from(stream.u8()?);
+    }
+    let mut right = number == group;
+    if matches!(shape.kind, Kind::Queue) {
+        match shape.key.timer_parts() {
+            Some((key, namespace)) => {
+                stream.i64()?;
+                right &= pass_key(key, stream, group, max_parallelism)?;
+                namespace.skip_value(stream)?;
+            }
+            None => shape.key.skip_value(stream)?,
+        }
+        return Ok(right);
+    }
+    let start = stream.offset();
+    right &= pass_key(shape.key, stream, group, max_parallelism)?;
+    if shape.ambiguous {
+        pass_length(stream, start)?;
+    }
+    if let Some(namespace) = shape.namespace {
+        let start = stream.offset();
+        namespace.skip_value(stream)?;
+        if shape.ambiguous {
+            pass_length(stream, start)?;
+        }
+    }
+    if let Kind::Map(key, _) = &shape.kind {
+        key.skip_value(stream)?;
+    }
+    Ok(right)
+}
+
+/// Compares the length of what was read since `start`, low byte first and as many bytes as it needs.
+fn pass_length<F: Fill>(stream: &mut Stream<F>, start: u64) -> Result<(), ReadError> {
+    let at = stream.offset();
+    let mut length = at.saturating_sub(start);
+    loop {
+        if u64::from(stream.u8()?) != length & 0xff {
+            return Err(stream.invalid_at(at, "the length behind a key or namespace is not its length"));
+        }
+        length >>= 8;
+        if length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn value<F: Fill>(stream: &mut Stream<F>, kind: &Kind<'_>) -> Result<(), ReadError> {
+    match kind {
+        Kind::Queue => Ok(()),
+        Kind::Value(value) => value.skip_value(stream),
+        Kind::List(element) => {
+            while stream.left() > 0 {
+                element.skip_value(stream)?;
+                if stream.left() == 0 {
+                    return Ok(());
+                }
+                let at = stream.offset();
+                if stream.u8()? != DELIMITER || stream.left() == 0 {
+                    return Err(stream.invalid_at(at, "no comma between the elements of a list"));
+                }
+            }
+            Ok(())
+        }
+        Kind::Map(_, value) => match stream.flag()? {
+            false => value.skip_value(stream),
+            // `RocksDBMapState` writes the value of a null as well.
+            true => stream.skip(stream.left()),
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! Snappy's framing as `SnappyFramedInputStream` reads it, frame by frame: every checksum is compared.
+
+use crate::wire::stream::{Fill, Plain};
+use crate::wire::{Input, Problem, ReadAt, ReadError, Stream};
+
+/// The section of errors whose offset is one of the file, not of what the frames hold.
+pub(super) const FRAMES: &str = "frames of Snappy";
+/// What the content of a frame takes at most (`SnappyFramedOutputStream.MAX_BLOCK_SIZE`).
+const MAX_BLOCK: usize = 65_536;
+/// Snappy gains at most 64 bytes from 3.
+const MOST: u64 = 22;
+
+/// The content of frames.
+pub(super) struct Frames<'s> {
+    input: Stream<Plain<'s>>,
+    /// Whether the identifier of the stream was seen, which comes before all frames.
+    identified: bool,
+    frame: u64,
+    chunk: Vec<u8>,
+    content: Vec<u8>,
+    given: usize,
+    decoder: snap::raw::Decoder,
+    /// Chunks that Flink passes over and does not write, by their offset in the file.
+    odd: Vec<(u64, &'static str)>,
+}
+
+impl<'s> Frames<'s> {
+    /// A stream over the content of frames, which [`restart`] points at some.
+    pub(super) fn stream(source: &'s dyn ReadAt, progress: &'s dyn Fn(u64)) -> Stream<Self> {
+        let frames = Frames {
+            input: Stream::over(source, FRAMES, progress),
+            identified: false,
+            frame: 0,
+            chunk: Vec::new(),
+            content: vec![0; MAX_BLOCK],
+            given: MAX_BLOCK,
+            decoder: snap::raw::Decoder::new(),
+            odd: Vec::new(),
+        };
+        Stream::new(frames, 0, "compressed state")
+    }
+
+    /// Where the frame starts that was read last, in the file.
+    pub(super) fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    pub(super) fn take_odd(&mut self) -> Vec<(u64, &'static str)> {
+        std::mem::take(&mut self.odd)
+    }
+
+    /// Reads the next frame with content; `false` at the end.
+    fn next(&mut self) -> Result<bool, ReadError> {
+        loop {
+            self.frame = self.input.offset();
+            match self.input.left() {
+                0 => return Ok(false),
+                left @ 1..4 => {
+                    return Err(self.input.error_at(self.frame, Problem::Truncated { wanted: 4, left }));
+                }
+                _ => {}
+            }
+            let kind = self.input.u8()?;
+            let (low, middle, high) = (self.input.u8()?, self.input.u8()?, self.input.u8()?);
+            let length = usize::try_from(u32::from_le_bytes([low, middle, high, 0])).unwrap_or(usize::MAX);
+            match kind {
+                0xff => {
+                    let mut name = [0; 6];
+                    if length == name.len() {
+                        self.input.copy(&mut name)?;
+                    }
+                    if &name != b"sNaPpY" {
+                        return Err(self.invalid("an identifier of a stream that is not Snappy's"));
+                    }
+                    if self.identified {
+                        self.odd.push((self.frame, "a second identifier of a stream"));
+                    }
+                    self.identified = true;
+                }
+                0 | 1 if !self.identified => return Err(self.invalid("frames that no identifier of a stream precedes")),
+                0 | 1 => {
+                    self.data(kind == 0, length)?;
+                    return Ok(true);
+                }
+                2..0x80 => return Err(self.invalid(format_args!("a chunk of the reserved type {kind}"))),
+                _ => {
+                    self.odd.push((self.frame, "a chunk without content, which Flink does not write"));
+                    self.input.skip(length as u64)?;
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn invalid(&self, what: impl std::fmt::Display) -> ReadError {
+        self.input.invalid_at(self.frame, what)
+    }
+
+    /// Reads a chunk with content into [`Frames::content`].
+    fn data(&mut self, compressed: bool, length: usize) -> Result<(), ReadError> {
+        let Some(length) = length.checked_sub(4) else { return Err(self.invalid("a frame without its checksum")) };
+        let most = if compressed { snap::raw::max_compress_len(MAX_BLOCK) } else { MAX_BLOCK };
+        if length > most {
+            return Err(self.invalid(format_args!("a frame of {length} bytes, of which {most} are the most")));
+        }
+        let wanted = self.input.i32()?.swap_bytes().cast_unsigned();
+        self.chunk.resize(length, 0);
+        self.input.copy(&mut self.chunk)?;
+        self.content.clear();
+        if compressed {
+            let bad = |error: snap::Error| format!("a frame that cannot be decompressed: {error}");
+            let size = snap::raw::decompress_len(&self.chunk).map_err(|error| self.invalid(bad(error)))?;
+            if size > MAX_BLOCK {
+                return Err(self.invalid(format_args!("a frame with content of {size} bytes")));
+            }
+            self.content.resize(size, 0);
+            if let Err(error) = self.decoder.decompress(&self.chunk, &mut self.content) {
+                return Err(self.invalid(bad(error)));
+            }
+        } else {
+            self.content.extend_from_slice(&self.chunk);
+        }
+        self.given = 0;
+        let found = crc32c::crc32c(&self.content).rotate_right(15).wrapping_add(0xa282_ead8);
+        if found != wanted {
+            self.content.clear();
+            return Err(
+                self.invalid(format_args!("a frame whose checksum is {found:08x}, not {wanted:08x} as it says"))
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Fill for Frames<'_> {
+    fn fill(&mut self, _: u64, out: &mut [u8]) -> Result<usize, ReadError> {
+        while self.given >= self.content.len() {
+            if !self.next()? {
+                return Ok(0);
+            }
+        }
+        let rest = self.content.get(self.given..).unwrap_or_default();
+        let count = rest.len().min(out.len());
+        if let (Some(out), Some(rest)) = (out.get_mut(..count), rest.get(..count)) {
+            out.copy_from_slice(rest);
+        }
+        self.given = self.given.saturating_add(count);
+        Ok(count)
+    }
+}
+
+/// Goes to the frames between two offsets of the file. `identified` says that they are from the middle of a stream.
+pub(super) fn restart(stream: &mut Stream<Frames<'_>>, start: u64, end: u64, identified: bool) {
+    let most = end.saturating_sub(start).saturating_mul(MOST);
+    let frames = stream.reset(most);
+    frames.input.seek(start, end);
+    frames.identified = identified;
+    frames.frame = start;
+    frames.content.clear();
+    frames.given = 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn frames(text: &[u8]) -> Vec<u8> {
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        encoder.write_all(text).expect("a vector");
+        encoder.into_inner().expect("a vector")
+    }
+
+    fn read(bytes: &[u8], length: usize) -> Result<Vec<u8>, String> {
+        let mut stream = Frames::stream(&bytes, &|_| {});
+        restart(&mut stream, 0, bytes.len() as u64, false);
+        let mut out = vec![0; length];
+        stream.copy(&mut out).map_err(|error| error.to_string())?;
+        match stream.window() {
+            Ok([]) if stream.reset(0).take_odd().is_empty() => Ok(out),
+            Ok([]) => Err("odd".to_owned()),
+            Ok(_) => Err("more".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_content_of_frames_is_what_was_put_in() {
+        let text: Vec<u8> = (0..300_000_u32).map(|at| (at * at >> 7) as u8).collect();
+        assert_eq!(read(&frames(&text), text.len()), Ok(text));
+    }
+
+    #[test]
+    fn every_byte_of_a_frame_is_guarded() {
+        let text = b"some text, long enough to be compressed, long enough to be compressed, and more";
+        let bytes = frames(text);
+        for at in 0..bytes.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                assert!(read(&damaged, text.len()).is_err(), "byte {at} ^ {flip}");
+            }
+            assert!(read(&bytes[..at], text.len()).is_err(), "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A key group of the hash map backend (`HeapRestoreOperation.readKeyGroupStateData`): as many states as the head
+//! describes, each with its number, its count and its entries.
+
+use super::keyed::{Located, Walk};
+use super::layout::Layout;
+use crate::model::damage::Effect;
+use crate::state::keyed::KeyedHeader;
+use crate::wire::stream::Fill;
+use crate::wire::{Input, Problem, ReadError, Stream};
+
+/// The layouts of all states.
+pub(super) struct Layouts<'h>(Vec<Option<Layout<'h>>>);
+
+impl<'h> Layouts<'h> {
+    pub(super) fn of(header: &'h KeyedHeader) -> Self {
+        Layouts(header.states.iter().map(|state| Layout::of(header, state)).collect())
+    }
+}
+
+/// Reads the states of a key group; the stream is behind the last one afterwards.
+pub(super) fn states<F: Fill>(
+    stream: &mut Stream<F>,
+    layouts: &Layouts<'_>,
+    group: i32,
+    walk: &mut Walk<'_>,
+) -> Result<(), ReadError>
+where
+    Stream<F>: Located,
+{
+    let known = layouts.0.len();
+    let group = u16::try_from(group).unwrap_or(u16::MAX);
+    let mut seen = vec![false; known];
+    for _ in 0..known {
+        let at = stream.offset();
+        let state = usize::from(stream.u16()?);
+        let (Some(layout), Some(seen)) = (layouts.0.get(state), seen.get_mut(state)) else {
+            return Err(stream.invalid_at(at, format_args!("state {state} of {known}")));
+        };
+        if std::mem::replace(seen, true) {
+            walk.add(Effect::Starts, stream, at, format_args!("state {state} a second time"));
+        }
+        let at = stream.offset();
+        let count = match u64::try_from(stream.i32()?) {
+            Ok(count) => count,
+            // Java's loop over them ends before it starts.
+            Err(_) => {
+                walk.add(Effect::Starts, stream, at, "a negative number of entries");
+                continue;
+            }
+        };
+        // A state that lacks a serializer was found in the head.
+        let Some(layout) = layout else { return Ok(()) };
+        let left = stream.left();
+        if count.saturating_mul(layout.shortest as u64) > left {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            return Err(stream.error_at(at, Problem::ImpossibleCount { what: "the number of entries", count, left }));
+        }
+        let mut wrong = None;
+        let mut done = 0;
+        let passed = layout.pass_all(stream, count, group, walk.max_parallelism, &mut done, |at| {
+            wrong.get_or_insert((at, 0_u64)).1 += 1;
+        });
+        walk.entries = walk.entries.saturating_add(done);
+        if let Some((at, count)) = wrong {
+            let problem = format!("{count} keys of state {state} belong into other key groups, here the first");
+            walk.add(Effect::Starts, stream, at, problem);
+        }
+        passed?;
+    }
+    Ok(())
+}
