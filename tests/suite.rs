@@ -10,6 +10,7 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod hostile_state;
     mod runtime_api;
     mod runtime_faults;
     mod runtime_kill;
