@@ -3,6 +3,7 @@
 //! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
 
 mod bar;
+mod deep;
 mod demo;
 mod files;
 mod inspect;
@@ -213,6 +214,10 @@ impl Session {
 
     fn bar(&self) -> Bar {
         Bar::new(!self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal())
+    }
+
+    fn bar_of_bytes(&self) -> Bar {
+        Bar::of_bytes(!self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal())
     }
 
     fn maps(&self) -> PathMaps {

@@ -2,11 +2,13 @@
 //!
 //! Data flows one way: [`catalog`] finds snapshots, [`references`] walks a decoded `_metadata`, [`resolve`] says where
 //! each reference is, [`inventory`] asks the storage, [`verify`] turns the answers into [`finding`]s and a verdict,
+//! [`deep`] reads the state files,
 //! and [`elsewhere`] looks for files that are missing where Flink would look for them. [`stock`] and
 //! [`sharing`] list the files and who uses them.
 
 pub mod catalog;
 pub mod databases;
+pub mod deep;
 pub mod elsewhere;
 pub mod finding;
 pub mod inventory;
@@ -20,6 +22,7 @@ pub mod stock;
 pub mod verify;
 
 pub use catalog::{Catalog, SnapshotDir};
+pub use deep::Deep;
 pub use finding::{Code, Finding, Severity, Verdict};
 pub use report::SnapshotReport;
 pub use resolve::PathMap;
@@ -27,10 +30,10 @@ pub use verify::Judge;
 
 /// Hears how far a survey has come; the command line draws a bar from it.
 pub trait Progress: Sync {
-    /// So many more files are going to be judged.
-    fn expect(&self, files: u64);
+    /// So many more files, or bytes in a deep survey, are going to be judged.
+    fn expect(&self, more: u64);
     /// So many have been.
-    fn advance(&self, files: u64);
+    fn advance(&self, done: u64);
 }
 
 /// Hears nothing.

@@ -17,7 +17,7 @@ pub mod stream;
 pub use input::Input;
 pub use java_str::JavaStr;
 pub use limits::Budget;
-pub use source::{ReadAt, ReadError};
+pub use source::{Part, ReadAt, ReadError};
 pub use stream::Stream;
 
 use std::fmt;

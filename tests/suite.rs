@@ -7,6 +7,7 @@ mod suite {
     mod catalog;
     mod cli;
     mod damage;
+    mod deep;
     mod flink;
     mod golden;
     mod hostile;

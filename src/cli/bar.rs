@@ -23,6 +23,21 @@ impl Bar {
         Bar { bar, started: Instant::now(), wanted }
     }
 
+    /// A bar that counts bytes.
+    pub fn of_bytes(wanted: bool) -> Self {
+        let bar = Bar::new(wanted);
+        let template = "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.bar.set_style(style);
+        }
+        bar
+    }
+
+    /// Puts a name before it.
+    pub fn name(&self, name: String) {
+        self.bar.set_prefix(name);
+    }
+
     /// A bar that is never drawn.
     pub fn none() -> Self {
         Bar::new(false)
@@ -35,14 +50,14 @@ impl Bar {
 }
 
 impl Progress for Bar {
-    fn expect(&self, files: u64) {
-        self.bar.inc_length(files);
+    fn expect(&self, more: u64) {
+        self.bar.inc_length(more);
     }
 
-    fn advance(&self, files: u64) {
+    fn advance(&self, done: u64) {
         if self.wanted && self.bar.is_hidden() && self.started.elapsed() > PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.inc(files);
+        self.bar.inc(done);
     }
 }

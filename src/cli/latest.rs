@@ -1,6 +1,7 @@
 //! `chkctl latest`.
 
 use super::bar::Bar;
+use super::deep::DeepArgs;
 use super::{Exit, Session};
 use crate::render::report::why;
 use crate::render::{Escaped, json_time, time};
@@ -25,6 +26,8 @@ pub struct LatestArgs {
     /// Take a suspect snapshot too: Flink starts from it, but bytes are not as they were recorded.
     #[arg(long)]
     allow_suspect: bool,
+    #[command(flatten)]
+    deep: DeepArgs,
 }
 
 #[derive(Serialize)]
@@ -46,20 +49,26 @@ struct SkippedJson {
 
 pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Exit> {
     let roots = session.roots(&args.roots)?;
+    let deep = args.deep.start()?;
     let catalog = session.scan(&roots)?;
     let mut skipped = Vec::new();
     let mut found = None;
     {
         let bar = Bar::none();
         let judge = session.judge(&bar, &catalog.snapshots, false);
+        let bytes = session.bar_of_bytes();
+        let deep = deep.map(|deep| deep.reader(session, &bytes));
+        let is_good = |report: &SnapshotReport| match report.verdict {
+            Verdict::Restorable => true,
+            Verdict::Suspect => args.allow_suspect,
+            Verdict::Unknown | Verdict::Incomplete | Verdict::Broken => false,
+        };
         for snapshot in &catalog.snapshots {
-            let report = judge.judge(snapshot);
-            let good = match report.verdict {
-                Verdict::Restorable => true,
-                Verdict::Suspect => args.allow_suspect,
-                Verdict::Unknown | Verdict::Incomplete | Verdict::Broken => false,
-            };
-            if good {
+            let mut report = judge.judge(snapshot);
+            if let Some(deep) = deep.as_ref().filter(|_| is_good(&report)) {
+                deep.examine(&judge, snapshot, &mut report);
+            }
+            if is_good(&report) {
                 found = Some(report);
                 break;
             }

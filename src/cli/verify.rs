@@ -1,5 +1,7 @@
 //! `chkctl verify`.
 
+use super::bar::Bar;
+use super::deep::{self, DeepArgs};
 use super::{Exit, Session};
 use crate::render::report::{ReportsJson, Summary, verify_text};
 use crate::survey::finding::Verdict;
@@ -21,12 +23,20 @@ pub struct VerifyArgs {
     /// Do not let checkpoints without _metadata set the exit code: a running job usually has one in progress.
     #[arg(long)]
     ignore_incomplete: bool,
+    #[command(flatten)]
+    deep: DeepArgs,
 }
 
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let places = session.roots(&args.places)?;
+    let deep = args.deep.start()?;
     let catalog = session.scan(&places)?;
-    let reports = judge_all(session, &catalog.snapshots, false);
+    let mut reports = judge_all(session, &catalog.snapshots, false);
+    if let Some(deep) = deep {
+        let bar = Bar::none();
+        let judge = session.judge(&bar, &catalog.snapshots, false);
+        deep::examine_all(session, deep, &judge, &catalog.snapshots, &mut reports);
+    }
     if session.globals.json {
         session.print_json(&ReportsJson::new(&reports, None, true))?;
     } else {

@@ -2,7 +2,7 @@
 
 use super::{Bytes, Escaped, bytes_of, json_time, time};
 use crate::survey::finding::{Finding, Severity, Verdict};
-use crate::survey::report::{FileCounts, Kind, SnapshotReport};
+use crate::survey::report::{DeepCounts, FileCounts, Kind, SnapshotReport};
 use crate::survey::sharing::Share;
 use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub struct SnapshotJson<'r> {
     depends_on: &'r [String],
     #[serde(flatten)]
     share: Option<ShareJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deep: Option<&'r DeepCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     findings: Option<&'r [Finding]>,
 }
@@ -107,6 +109,7 @@ impl<'r> ReportsJson<'r> {
             share: shares
                 .and_then(|shares| shares.get(index))
                 .map(|share| ShareJson { own_bytes: share.own_bytes, shared_bytes: share.shared_bytes }),
+            deep: report.deep.as_ref(),
             findings: findings.then_some(report.findings.as_slice()),
         };
         ReportsJson {
@@ -190,6 +193,8 @@ fn kind_words(report: &SnapshotReport) -> String {
     }
 }
 
+/// How many kinds of content that was not understood are shown unless more are asked for.
+const OPAQUE_SHOWN: usize = 3;
 /// How many findings of one snapshot are shown unless more are asked for.
 const FINDINGS_SHOWN: usize = 10;
 
@@ -198,9 +203,32 @@ pub fn verify_text(reports: &[SnapshotReport], colour: bool, all: bool) -> Strin
     let mut text = String::new();
     for report in reports {
         let _ = writeln!(text, "{}", headline(report, colour));
+        if let Some(deep) = &report.deep {
+            deep_text(&mut text, deep, all);
+        }
         findings_text(&mut text, &report.findings, all);
     }
     text
+}
+
+/// How much of the state was read, and what was not understood of it.
+fn deep_text(text: &mut String, deep: &DeepCounts, all: bool) {
+    let read = Bytes(deep.bytes_read);
+    let _ = match deep.read == deep.streams {
+        true => writeln!(text, "  read: all of it, {read} in {} streams", deep.streams),
+        false => {
+            let whole = Bytes(deep.bytes);
+            writeln!(text, "  read: {read} of {whole}, {} of {} streams", deep.read, deep.streams)
+        }
+    };
+    let shown = if all { deep.opaque.len() } else { OPAQUE_SHOWN };
+    for what in deep.opaque.iter().take(shown) {
+        let _ = writeln!(text, "  not understood: {}", Escaped(what));
+    }
+    if deep.opaque.len() > shown {
+        let _ =
+            writeln!(text, "  … and {} more kinds of content that were not understood (-v)", deep.opaque.len() - shown);
+    }
 }
 
 fn headline(report: &SnapshotReport, colour: bool) -> String {

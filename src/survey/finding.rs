@@ -1,7 +1,7 @@
 //! Findings: what was seen, how bad it is, whom it hits, and what helps.
 
 use crate::model::{KeyGroupRange, OperatorId, OperatorState};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What can be said of a snapshot. The words are a contract (`docs/cli.md`).
@@ -40,7 +40,7 @@ impl fmt::Display for Verdict {
 }
 
 /// How bad a finding is, in words that name its consequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Flink would start; something is not as recorded. Makes a snapshot suspect.
@@ -52,7 +52,7 @@ pub enum Severity {
 }
 
 /// The kinds of finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// A file that a handle names is not there.
@@ -95,6 +95,14 @@ pub enum Code {
     MissingKeyGroups,
     /// A directory below a root could not be listed.
     UnreadableDirectory,
+    /// The content of a state file is not what the format says (`--deep`).
+    DamagedState,
+    /// The files of an embedded database do not fit together (`--deep`).
+    DatabaseMismatch,
+    /// The content of a state file is beyond what this chkctl reads (`--deep`).
+    UnknownContent,
+    /// Time was over before all state files were read (`--deep`).
+    NotAllRead,
 }
 
 /// What a code means, for `docs/findings.md` and for people who ask.
@@ -217,6 +225,31 @@ pub const CODES: &[CodeEntry] = &[
         code: Code::UnreadableDirectory,
         meaning: "A directory below a root could not be listed.",
         consequence: "Snapshots in it, if there are any, are not known: unknown.",
+    },
+    CodeEntry {
+        code: Code::DamagedState,
+        meaning: "The content of a state file is not what the format says: a checksum, a count, a key in a key group \
+                  that is not its own, a string that is none. Only --deep reads that.",
+        consequence: "Where Flink's restore meets it, it fails: broken. Where a job meets it later, or reads wrong state \
+                      without a word (a data block of an SST file, a key in the wrong place): suspect. The message \
+                      says which.",
+    },
+    CodeEntry {
+        code: Code::DatabaseMismatch,
+        meaning: "The files of an embedded database do not fit together: CURRENT names a MANIFEST that is not there, or the \
+                  MANIFEST names other SST files, or other sizes, than the handle carries. Only --deep reads that.",
+        consequence: "RocksDB does not open it: broken. Where it opens a database without some of its files, state is \
+                      lost without a word: suspect.",
+    },
+    CodeEntry {
+        code: Code::UnknownContent,
+        meaning: "A state file is in a version or has a size that this chkctl does not read.",
+        consequence: "Nothing is known: unknown.",
+    },
+    CodeEntry {
+        code: Code::NotAllRead,
+        meaning: "The time of --max-duration was over before all state files were read.",
+        consequence: "The rest is not known: unknown. --resume goes on.",
     },
 ];
 

@@ -41,6 +41,23 @@ pub struct SnapshotReport {
     pub depends_on: Vec<String>,
     /// The files it refers to, where [`super::Judge::keep_files`] asked for them.
     pub used: Vec<UsedFile>,
+    /// How much of its state was read, where [`super::Deep`] read it.
+    pub deep: Option<DeepCounts>,
+}
+
+/// How much of the state of a snapshot was read, and understood.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DeepCounts {
+    /// Streams and databases that it has, in files or in line.
+    pub streams: u64,
+    /// Those that were read.
+    pub read: u64,
+    /// Bytes of all of them, as far as the handles say.
+    pub bytes: u64,
+    /// Bytes of those that were read.
+    pub bytes_read: u64,
+    /// Content that was read and not understood, in which damage would not have been seen.
+    pub opaque: Vec<String>,
 }
 
 /// The two kinds of snapshot.
@@ -95,6 +112,7 @@ impl SnapshotReport {
             incomplete_bytes: None,
             depends_on: Vec::new(),
             used: Vec::new(),
+            deep: None,
         }
     }
 
