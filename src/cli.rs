@@ -3,6 +3,7 @@
 //! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
 
 mod bar;
+mod compat;
 mod deep;
 mod demo;
 mod files;

@@ -7,6 +7,7 @@
 //! [`sharing`] list the files and who uses them.
 
 pub mod catalog;
+pub mod compat;
 pub mod databases;
 pub mod deep;
 pub mod elsewhere;

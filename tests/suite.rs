@@ -6,8 +6,10 @@ mod suite {
 
     mod catalog;
     mod cli;
+    mod compat;
     mod damage;
     mod deep;
+    mod deep_state;
     mod flink;
     mod golden;
     mod hostile;

@@ -1,6 +1,7 @@
 //! `chkctl latest`.
 
 use super::bar::Bar;
+use super::compat::CompatArgs;
 use super::deep::DeepArgs;
 use super::{Exit, Session};
 use crate::render::report::why;
@@ -27,6 +28,8 @@ pub struct LatestArgs {
     #[arg(long)]
     allow_suspect: bool,
     #[command(flatten)]
+    compat: CompatArgs,
+    #[command(flatten)]
     deep: DeepArgs,
 }
 
@@ -48,6 +51,7 @@ struct SkippedJson {
 }
 
 pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Exit> {
+    let target = args.compat.target()?;
     let roots = session.roots(&args.roots)?;
     let deep = args.deep.start()?;
     let catalog = session.scan(&roots)?;
@@ -65,6 +69,7 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
         };
         for snapshot in &catalog.snapshots {
             let mut report = judge.judge(snapshot);
+            target.judge(&judge, snapshot, &mut report);
             if let Some(deep) = deep.as_ref().filter(|_| is_good(&report)) {
                 deep.examine(&judge, snapshot, &mut report);
             }

@@ -1,6 +1,7 @@
 //! `chkctl verify`.
 
 use super::bar::Bar;
+use super::compat::CompatArgs;
 use super::deep::{self, DeepArgs};
 use super::{Exit, Session};
 use crate::render::report::{ReportsJson, Summary, verify_text};
@@ -24,14 +25,24 @@ pub struct VerifyArgs {
     #[arg(long)]
     ignore_incomplete: bool,
     #[command(flatten)]
+    compat: CompatArgs,
+    #[command(flatten)]
     deep: DeepArgs,
 }
 
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let target = args.compat.target()?;
     let places = session.roots(&args.places)?;
     let deep = args.deep.start()?;
     let catalog = session.scan(&places)?;
     let mut reports = judge_all(session, &catalog.snapshots, false);
+    if !target.is_empty() {
+        let bar = Bar::none();
+        let judge = session.judge(&bar, &catalog.snapshots, false);
+        for (snapshot, report) in catalog.snapshots.iter().zip(&mut reports) {
+            target.judge(&judge, snapshot, report);
+        }
+    }
     if let Some(deep) = deep {
         let bar = Bar::none();
         let judge = session.judge(&bar, &catalog.snapshots, false);

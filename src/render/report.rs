@@ -1,6 +1,7 @@
 //! Reports of snapshots, as `verify`, `list` and `latest` show them.
 
 use super::{Bytes, Escaped, bytes_of, json_time, time};
+use crate::survey::compat::{Compat, EmptyStart};
 use crate::survey::finding::{Finding, Severity, Verdict};
 use crate::survey::report::{DeepCounts, FileCounts, Kind, SnapshotReport};
 use crate::survey::sharing::Share;
@@ -29,6 +30,8 @@ pub struct SnapshotJson<'r> {
     deep: Option<&'r DeepCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     findings: Option<&'r [Finding]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compat: Option<&'r Compat>,
 }
 
 #[derive(Serialize)]
@@ -111,6 +114,7 @@ impl<'r> ReportsJson<'r> {
                 .map(|share| ShareJson { own_bytes: share.own_bytes, shared_bytes: share.shared_bytes }),
             deep: report.deep.as_ref(),
             findings: findings.then_some(report.findings.as_slice()),
+            compat: report.compat.as_ref().filter(|_| findings),
         };
         ReportsJson {
             snapshots: reports.iter().enumerate().map(json).collect(),
@@ -207,6 +211,7 @@ pub fn verify_text(reports: &[SnapshotReport], colour: bool, all: bool) -> Strin
             deep_text(&mut text, deep, all);
         }
         findings_text(&mut text, &report.findings, all);
+        compat_text(&mut text, report.compat.as_ref());
     }
     text
 }
@@ -285,6 +290,29 @@ fn findings_text(text: &mut String, findings: &[Finding], all: bool) {
     }
     if findings.len() > shown {
         let _ = writeln!(text, "  … and {} more findings (-v shows all)", findings.len() - shown);
+    }
+}
+
+fn compat_text(text: &mut String, compat: Option<&Compat>) {
+    let Some(compat) = compat else { return };
+    let label = |start: &EmptyStart| match (&start.uid, &start.name) {
+        (Some(name), _) | (None, Some(name)) => name.clone(),
+        (None, None) => start.operator_id.to_string(),
+    };
+    if !compat.starts_empty.is_empty() {
+        let labels: Vec<String> = compat.starts_empty.iter().take(FINDINGS_SHOWN).map(label).collect();
+        let more = match compat.starts_empty.len() - labels.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(
+            text,
+            "  note: not in the snapshot, and starts without state: {}{more}",
+            Escaped(labels.join(", "))
+        );
+    }
+    for note in &compat.notes {
+        let _ = writeln!(text, "  note: {}", Escaped(note));
     }
 }
 

@@ -189,6 +189,7 @@ impl StateMeta {
     /// Appends the description (`StateMetaInfoSnapshotReadersWriters.CurrentWriterImpl`, versions 6 and 7).
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put::text(out, &self.name)?;
+        // The place among Flink's constants (`ordinal`), not their code.
         put::i32(
             out,
             match self.kind {
@@ -196,7 +197,7 @@ impl StateMeta {
                 BackendStateType::Operator => 1,
                 BackendStateType::Broadcast => 2,
                 BackendStateType::PriorityQueue => 3,
-                BackendStateType::KeyValueV2 => 10,
+                BackendStateType::KeyValueV2 => 4,
             },
         );
         put::count(out, "options", self.options.len())?;
@@ -221,7 +222,7 @@ impl StateMeta {
             1 => BackendStateType::Operator,
             2 => BackendStateType::Broadcast,
             3 => BackendStateType::PriorityQueue,
-            10 => BackendStateType::KeyValueV2,
+            4 => BackendStateType::KeyValueV2,
             other => return Err(input.invalid_at(at, format_args!("state {name:?} is of the unknown kind {other}"))),
         };
         let at = input.offset();

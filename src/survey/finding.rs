@@ -103,6 +103,22 @@ pub enum Code {
     UnknownContent,
     /// Time was over before all state files were read (`--deep`).
     NotAllRead,
+    /// State that no operator of the job claims.
+    UnclaimedState,
+    /// State that no known operator of the job claims.
+    PerhapsUnclaimed,
+    /// The job and the snapshot do not agree on max parallelism.
+    MaxParallelism,
+    /// An operator had finished, and what feeds it in the job had not.
+    FinishedOperator,
+    /// A release of Flink does not read it.
+    ReleaseCannotRead,
+    /// A release of Flink that this chkctl does not know.
+    UnknownRelease,
+    /// State of Flink 1 that is serialized with Kryo.
+    KryoState,
+    /// A state backend does not take it.
+    WrongBackend,
 }
 
 /// What a code means, for `docs/findings.md` and for people who ask.
@@ -250,6 +266,50 @@ pub const CODES: &[CodeEntry] = &[
         code: Code::NotAllRead,
         meaning: "The time of --max-duration was over before all state files were read.",
         consequence: "The rest is not known: unknown. --resume goes on.",
+    },
+    CodeEntry {
+        code: Code::UnclaimedState,
+        meaning: "No operator of the job (--job) claims state of the snapshot.",
+        consequence: "Flink refuses to start this job from it, or drops the state with --allowNonRestoredState (-n): \
+                      broken for this job.",
+    },
+    CodeEntry {
+        code: Code::PerhapsUnclaimed,
+        meaning: "No operator that is known of the job (--job) claims state of the snapshot, and others of the job are \
+                  known by no id: a plan identifies only the first operator of each chain.",
+        consequence: "Flink starts if one of them claims it: unknown for this job.",
+    },
+    CodeEntry {
+        code: Code::MaxParallelism,
+        meaning: "The job (--job) sets another max parallelism than the snapshot has, or a parallelism above it.",
+        consequence: "Flink refuses to start this job from it: broken for this job. Where the number was seen in a \
+                      running job, and the program may not have set it: unknown.",
+    },
+    CodeEntry {
+        code: Code::FinishedOperator,
+        meaning: "An operator had finished in the snapshot, and one that feeds it in the job (--job) had not.",
+        consequence: "Flink refuses to start this job from it (Illegal JobGraph modification): broken for this job.",
+    },
+    CodeEntry {
+        code: Code::ReleaseCannotRead,
+        meaning: "The release of Flink that was asked for (--flink) does not read it: it does not know the version of the \
+                  _metadata, a kind of state handle, the head of a state file or the format of a table file.",
+        consequence: "That release fails to restore it: broken for that release.",
+    },
+    CodeEntry {
+        code: Code::UnknownRelease,
+        meaning: "The release of Flink that was asked for (--flink) is not known to this chkctl.",
+        consequence: "Nothing is known of what it reads: unknown for that release.",
+    },
+    CodeEntry {
+        code: Code::KryoState,
+        meaning: "State that Flink 1 serialized with Kryo, and Flink 2 is asked for (--flink), which has another Kryo.",
+        consequence: "Flink 2 mostly does not read it: suspect for that release.",
+    },
+    CodeEntry {
+        code: Code::WrongBackend,
+        meaning: "The state backend that was asked for (--backend) does not take keyed state of this kind.",
+        consequence: "Flink's restore with that backend fails: broken for that backend.",
     },
 ];
 

@@ -1,6 +1,7 @@
 //! What is found out about a snapshot, and the findings that need no look at its files.
 
 use super::catalog::{self, SnapshotDir};
+use super::compat::Compat;
 use super::finding::{Code, Finding, Severity, Verdict};
 use crate::format::{FormatError, properties};
 use crate::model::{Location, Metadata};
@@ -39,6 +40,8 @@ pub struct SnapshotReport {
     pub incomplete_bytes: Option<u64>,
     /// Directories of other jobs that it refers into.
     pub depends_on: Vec<String>,
+    /// How it fits what it is to be restarted with, where that was asked for.
+    pub compat: Option<Compat>,
     /// The files it refers to, where [`super::Judge::keep_files`] asked for them.
     pub used: Vec<UsedFile>,
     /// How much of its state was read, where [`super::Deep`] read it.
@@ -111,6 +114,7 @@ impl SnapshotReport {
             metadata_size: None,
             incomplete_bytes: None,
             depends_on: Vec::new(),
+            compat: None,
             used: Vec::new(),
             deep: None,
         }

@@ -9,6 +9,8 @@
 #   restore JOB PATH [KEY=VALUE...]   starts a job from a checkpoint and lets it run to the end of the sequence
 #       {"restored": [[split, next, end]…], RESULT}, or {"failed": "class: message <- class: message…"}
 #   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
+#   plan JOB [KEY=VALUE...]           {"plan": text, "job": text, "info": text}: what the REST API answers to /jobs/ID/plan and
+#       /jobs/ID of a running job, and what `flink info` prints of it
 #   metadata PATH                     what Flink's own classes read in a `_metadata`, in the words of `chkctl inspect --json`
 #   bench words|recovery|keys …       see harness/Bench.java
 #

@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# tests/fuzz/run.sh [SECONDS]: fuzzes the codec, seeded with every _metadata of the corpus (default: 600 seconds).
+# tests/fuzz/run.sh [SECONDS] [TARGET]: fuzzes the codec (target `decode`, the default), seeded with every _metadata of the
+# corpus, or a deep check of state files (`keyed`, `operator`, `changelog`, `channel`), for 600 seconds unless told.
 # Needs a nightly toolchain, cargo-fuzz (`cargo install cargo-fuzz`), tar and zstd.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-600}
+target=${2:-decode}
+if [ "$target" != decode ]; then
+    exec cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=1024 \
+        -timeout=10
+fi
 seeds=$(mktemp -d)
 trap 'rm -rf "$seeds"' EXIT
 for archive in ../../testdata/corpus/*.tar.zst; do

@@ -87,7 +87,8 @@ where
             let right = leave(stream, outer, end, read, walk)?.unwrap_or(true);
             let first = first?;
             if !right {
-                wrong_group.get_or_insert((at, 0)).1 += 1;
+                let (_, count) = wrong_group.get_or_insert((at, 0));
+                *count = count.saturating_add(1);
             }
             if !in_order {
                 walk.add(Effect::Starts, stream, at, "a key that does not come behind the one before it");

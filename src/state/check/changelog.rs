@@ -1,7 +1,7 @@
 //! Changelog segments (`StateChangeFormat`, `ChangelogStreamWrapper`): a flag for compression, and then sets of changes, of
 //! which handles name those that they need by their offset behind the flag, decompressed.
 
-use super::findings::{Findings, damage};
+use super::findings::{Findings, Progress, damage};
 use super::frames::{self, FRAMES, Frames};
 use super::keyed::{Located, drain};
 use crate::model::damage::{Checked, Effect};
@@ -21,6 +21,13 @@ const METADATA: u8 = 8;
 /// # Errors
 /// When the storage fails.
 pub fn changelog_segment(source: &dyn ReadAt, offsets: &[i64], progress: &dyn Fn(u64)) -> io::Result<Checked> {
+    let told = Progress::new(progress);
+    let checked = judged(source, offsets, &|more| told.more(more));
+    told.finish(source.size());
+    checked
+}
+
+fn judged(source: &dyn ReadAt, offsets: &[i64], progress: &dyn Fn(u64)) -> io::Result<Checked> {
     let mut findings = Findings::default();
     let mut first = [0];
     if source.read_at(0, &mut first)? == 0 {

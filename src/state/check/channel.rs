@@ -4,7 +4,7 @@
 //! A piece that the file ends in is the worst of damages: `ChannelStateChunkReader` takes the −1 of `InputStream.read` for
 //! progress and never comes to an end. The job is RUNNING and does nothing.
 
-use super::findings::{Findings, damage};
+use super::findings::{Findings, Progress, damage};
 use super::keyed::Located;
 use crate::model::damage::{Checked, Effect};
 use crate::wire::{Input, ReadAt, Stream};
@@ -29,6 +29,13 @@ const HEADER: u64 = 4;
 /// # Errors
 /// When the storage fails.
 pub fn channel_state(source: &dyn ReadAt, parts: &[ChannelPart<'_>], progress: &dyn Fn(u64)) -> io::Result<Checked> {
+    let told = Progress::new(progress);
+    let checked = judged(source, parts, &|more| told.more(more));
+    told.finish(source.size());
+    checked
+}
+
+fn judged(source: &dyn ReadAt, parts: &[ChannelPart<'_>], progress: &dyn Fn(u64)) -> io::Result<Checked> {
     let mut findings = Findings::default();
     let size = source.size();
     let mut stream = Stream::over(source, SECTION, progress);
@@ -63,7 +70,7 @@ pub fn channel_state(source: &dyn ReadAt, parts: &[ChannelPart<'_>], progress: &
     while walk.at < size && !findings.is_full() {
         walk.piece(&mut stream, size, &mut findings)?;
     }
-    sizes(parts, &walk.lengths, &mut findings);
+    sizes(parts, &walk.lengths, size, &mut findings);
     if !starts.is_empty() {
         findings.opaque("records within in-flight buffers".to_owned());
     }
@@ -71,7 +78,7 @@ pub fn channel_state(source: &dyn ReadAt, parts: &[ChannelPart<'_>], progress: &
 }
 
 /// Compares what handles say of their sizes.
-fn sizes(parts: &[ChannelPart<'_>], lengths: &[(u64, u64)], findings: &mut Findings) {
+fn sizes(parts: &[ChannelPart<'_>], lengths: &[(u64, u64)], file: u64, findings: &mut Findings) {
     for part in parts {
         let length = |offset: &i64| {
             let start = u64::try_from(*offset).ok()?;
@@ -79,7 +86,9 @@ fn sizes(parts: &[ChannelPart<'_>], lengths: &[(u64, u64)], findings: &mut Findi
             lengths.get(at).map(|(_, length)| *length)
         };
         let Some(total) = part.offsets.iter().map(length).sum::<Option<u64>>() else { continue };
-        if !part.offsets.is_empty() && u64::try_from(part.size) != Ok(total) {
+        // Buffers that are kept in line have a stream for themselves, and its size.
+        let fits = [total, file].iter().any(|size| u64::try_from(part.size) == Ok(*size));
+        if !part.offsets.is_empty() && !fits {
             let at = part.offsets.first().and_then(|offset| u64::try_from(*offset).ok()).unwrap_or(0);
             let problem = format!("the buffers of a handle are {total} bytes, it says {}", part.size);
             findings.add(Effect::Starts, SECTION, at, problem);

@@ -2,6 +2,7 @@
 
 use crate::model::damage::{Checked, Damage, Effect};
 use crate::wire::{DecodeError, Problem, ReadError};
+use std::cell::Cell;
 use std::io;
 
 /// How many damages are kept.
@@ -25,10 +26,6 @@ impl Findings {
 
     pub(super) fn count(&self) -> usize {
         self.checked.damages.len()
-    }
-
-    pub(super) fn has_failures(&self) -> bool {
-        self.checked.damages.iter().any(|damage| damage.effect == Effect::Fails)
     }
 
     /// Adds a damage.
@@ -79,5 +76,29 @@ pub(super) fn damage(error: ReadError) -> io::Result<Box<DecodeError>> {
     match error {
         ReadError::Io(error) => Err(error),
         ReadError::Damaged(error) => Ok(error),
+    }
+}
+
+/// Tells a listener of as many bytes as there are in all, those that nothing was looked for in as well.
+pub(super) struct Progress<'p> {
+    told: Cell<u64>,
+    listener: &'p dyn Fn(u64),
+}
+
+impl<'p> Progress<'p> {
+    pub(super) fn new(listener: &'p dyn Fn(u64)) -> Self {
+        Progress { told: Cell::new(0), listener }
+    }
+
+    pub(super) fn more(&self, count: u64) {
+        self.told.set(self.told.get().saturating_add(count));
+        (self.listener)(count);
+    }
+
+    pub(super) fn finish(&self, size: u64) {
+        let left = size.saturating_sub(self.told.get());
+        if left > 0 {
+            self.more(left);
+        }
     }
 }

@@ -17,11 +17,12 @@ impl<'h> Layouts<'h> {
     }
 }
 
-/// Reads the states of a key group; the stream is behind the last one afterwards.
+/// Reads the states of a key group; the stream is behind the last one afterwards. `starts` are where each starts.
 pub(super) fn states<F: Fill>(
     stream: &mut Stream<F>,
     layouts: &Layouts<'_>,
     group: i32,
+    starts: &mut Vec<u64>,
     walk: &mut Walk<'_>,
 ) -> Result<(), ReadError>
 where
@@ -30,8 +31,10 @@ where
     let known = layouts.0.len();
     let group = u16::try_from(group).unwrap_or(u16::MAX);
     let mut seen = vec![false; known];
+    starts.clear();
     for _ in 0..known {
         let at = stream.offset();
+        starts.push(at);
         let state = usize::from(stream.u16()?);
         let (Some(layout), Some(seen)) = (layouts.0.get(state), seen.get_mut(state)) else {
             return Err(stream.invalid_at(at, format_args!("state {state} of {known}")));
@@ -58,7 +61,8 @@ where
         let mut wrong = None;
         let mut done = 0;
         let passed = layout.pass_all(stream, count, group, walk.max_parallelism, &mut done, |at| {
-            wrong.get_or_insert((at, 0_u64)).1 += 1;
+            let (_, count) = wrong.get_or_insert((at, 0_u64));
+            *count = count.saturating_add(1);
         });
         walk.entries = walk.entries.saturating_add(done);
         if let Some((at, count)) = wrong {

@@ -1,6 +1,6 @@
 //! Streams of keyed state, of either body: which it is, where its key groups are, and the walk over them.
 
-use super::findings::{Findings, damage};
+use super::findings::{Findings, Progress, damage};
 use super::frames::{self, FRAMES, Frames};
 use super::head::{self, HEAD};
 use super::{canonical, heap};
@@ -129,7 +129,9 @@ pub fn keyed_stream(
         KeyGroupsKind::Savepoint => Some(KeyedBody::Canonical),
         KeyGroupsKind::Plain | KeyGroupsKind::WithId(_) => body_of(source, groups)?,
     };
-    let first = keyed(source, groups, max_parallelism, body.unwrap_or(KeyedBody::Heap), progress)?;
+    let told = Progress::new(progress);
+    let first = keyed(source, groups, max_parallelism, body.unwrap_or(KeyedBody::Heap), &|more| told.more(more))?;
+    told.finish(source.size());
     if body.is_some() || !first.checked.damages.iter().any(|damage| damage.effect == Effect::Fails) {
         return Ok(first);
     }
@@ -258,10 +260,10 @@ fn walk_groups(
     progress: &dyn Fn(u64),
 ) -> io::Result<()> {
     let mut plain = Stream::over(source, "keyed state", progress);
-    let silent = |_: u64| {};
-    let mut inside = walk.header.compressed.then(|| Frames::stream(source, &silent));
+    let mut inside = walk.header.compressed.then(|| Frames::stream(source, progress));
     let heap = (body == KeyedBody::Heap).then(|| heap::Layouts::of(walk.header));
     let mut overruns = 0;
+    let mut starts = Vec::new();
     for place in places {
         if walk.findings.is_full() {
             break;
@@ -270,34 +272,26 @@ fn walk_groups(
         let mut start = place.start;
         // Flink does not know where a key group ends: it goes on reading.
         let end = if inside.is_none() && overruns < OVERRUNS { source.size() } else { place.end };
-        plain.seek(start, end);
         if heap.is_some() {
-            match plain.i32() {
-                Ok(number) if number == place.group => {}
-                Ok(number) => {
-                    let problem = format!("key group {number} stands in the place of key group {}", place.group);
-                    walk.add(Effect::Fails, &plain, start, problem);
-                }
-                Err(error) => {
-                    walk.error(Effect::Fails, &plain, &*damage(error)?);
-                    continue;
-                }
+            if !numbered(source, place, walk.findings)? {
+                continue;
             }
-            start = plain.offset();
+            start = start.saturating_add(4);
+        }
+        if inside.is_none() {
+            plain.seek(start, end);
         }
         let ended = match (&mut inside, &heap) {
             (Some(inside), heap) => {
                 frames::restart(inside, start, place.end, false);
                 let ended = match heap {
-                    Some(layouts) => heap::states(inside, layouts, place.group, walk),
+                    Some(layouts) => heap::states(inside, layouts, place.group, &mut starts, walk),
                     None => canonical::states(inside, place.group, walk),
                 };
-                finish(inside, ended, walk)?;
-                // The frames were read through a stream of their own.
-                progress(place.end.saturating_sub(start));
+                finish(inside, ended, &starts, walk)?;
                 continue;
             }
-            (None, Some(layouts)) => heap::states(&mut plain, layouts, place.group, walk),
+            (None, Some(layouts)) => heap::states(&mut plain, layouts, place.group, &mut starts, walk),
             (None, None) => canonical::states(&mut plain, place.group, walk),
         };
         walk.oddities(&mut plain);
@@ -325,9 +319,30 @@ fn walk_groups(
     Ok(())
 }
 
+/// Compares the number at the start of a key group; `false` where there is none.
+fn numbered(source: &dyn ReadAt, place: &Place, findings: &mut Findings) -> io::Result<bool> {
+    let mut number = [0; 4];
+    let count = source.read_at(place.start, &mut number)?;
+    let number = i32::from_be_bytes(number);
+    if count < 4 {
+        findings.add(Effect::Fails, &section(place.group), place.start, "the stream ends in its number");
+    } else if number != place.group {
+        let problem = format!("key group {number} stands in the place of key group {}", place.group);
+        findings.add(Effect::Fails, &section(place.group), place.start, problem);
+    }
+    Ok(count == 4)
+}
+
 /// Reads the rest of a stream for its checksums.
-fn finish(stream: &mut Stream<Frames<'_>>, ended: Result<(), ReadError>, walk: &mut Walk<'_>) -> io::Result<()> {
+fn finish(
+    stream: &mut Stream<Frames<'_>>,
+    ended: Result<(), ReadError>,
+    starts: &[u64],
+    walk: &mut Walk<'_>,
+) -> io::Result<()> {
     let mut effect = Effect::Starts;
+    // The hash map backend compresses every state of a key group for itself (`HeapSnapshotStrategy`).
+    let known = if ended.is_ok() { u64::MAX } else { stream.offset() };
     if let Err(error) = ended {
         let error = damage(error)?;
         walk.error(Effect::Fails, stream, &error);
@@ -336,7 +351,6 @@ fn finish(stream: &mut Stream<Frames<'_>>, ended: Result<(), ReadError>, walk: &
         }
         effect = Effect::Fails;
     }
-    walk.oddities(stream);
     let at = stream.offset();
     match drain(stream).map_err(damage) {
         Ok(left) => {
@@ -346,6 +360,7 @@ fn finish(stream: &mut Stream<Frames<'_>>, ended: Result<(), ReadError>, walk: &
         }
         Err(error) => walk.error(effect, stream, &*error?),
     }
+    stream.filler_mut().expect(starts, known);
     walk.oddities(stream);
     Ok(())
 }
@@ -372,29 +387,20 @@ fn without_head(
     findings: &mut Findings,
     progress: &dyn Fn(u64),
 ) -> io::Result<()> {
-    let mut plain = Stream::over(source, "keyed state", progress);
-    let silent = |_: u64| {};
-    let mut inside = (compressed == Some(true)).then(|| Frames::stream(source, &silent));
+    let mut inside = (compressed == Some(true)).then(|| Frames::stream(source, progress));
     for place in places {
         let name = section(place.group);
-        plain.seek(place.start, place.end);
-        match plain.i32().map_err(damage) {
-            Ok(number) if number == place.group => {}
-            Ok(number) => {
-                let problem = format!("key group {number} stands in the place of key group {}", place.group);
-                findings.add(Effect::Fails, &name, place.start, problem);
-            }
-            Err(error) => {
-                let error = error?;
-                findings.error(Effect::Fails, &name, error.offset, &error);
-            }
+        if !numbered(source, place, findings)? {
+            continue;
         }
         let Some(inside) = &mut inside else { continue };
-        frames::restart(inside, plain.offset(), place.end, false);
+        frames::restart(inside, place.start.saturating_add(4), place.end, false);
         if let Err(error) = drain(inside).map_err(damage) {
             let error = error?;
             findings.error(Effect::Fails, &name, error.offset, &error);
         }
+        // Where states start is not known.
+        inside.filler_mut().expect(&[], 0);
         for (at, what) in inside.oddities() {
             findings.add(Effect::Starts, &name, at, what);
         }

@@ -1,7 +1,7 @@
 //! Streams of operator state (`OperatorStateRestoreOperation`): the handle says where each element starts, and they lie one
 //! behind the other.
 
-use super::findings::{Findings, damage};
+use super::findings::{Findings, Progress, damage};
 use super::frames::{self, Frames};
 use super::head::{self, HEAD};
 use super::keyed::{Located, drain};
@@ -52,6 +52,17 @@ pub fn operator_stream(
     states: &[OperatorStateInfo<'_>],
     progress: &dyn Fn(u64),
 ) -> io::Result<OperatorSummary> {
+    let told = Progress::new(progress);
+    let summary = judged(source, states, &|more| told.more(more));
+    told.finish(source.size());
+    summary
+}
+
+fn judged(
+    source: &dyn ReadAt,
+    states: &[OperatorStateInfo<'_>],
+    progress: &dyn Fn(u64),
+) -> io::Result<OperatorSummary> {
     let mut findings = Findings::default();
     head::flag(source, 4, 6, &mut findings)?;
     let (header, end) = match head::read(source, "head of operator state", OperatorHeader::read)? {
@@ -59,7 +70,6 @@ pub fn operator_stream(
         Err(error) => {
             findings.error(Effect::Fails, HEAD, error.offset, &error);
             bounds(source.size(), states, &mut findings);
-            progress(source.size());
             return Ok(OperatorSummary { checked: findings.into_checked(), header: None });
         }
     };
@@ -214,8 +224,7 @@ fn compressed(
     progress: &dyn Fn(u64),
 ) -> io::Result<()> {
     let size = source.size();
-    let silent = |_: u64| {};
-    let mut stream = Frames::stream(source, &silent);
+    let mut stream = Frames::stream(source, progress);
     let first = pieces.first().map_or(size, |piece| piece.start);
     // Flink reads it before any element; what stands there else, it reads not.
     frames::restart(&mut stream, head, head.saturating_add(IDENTIFIER).min(size), false);
@@ -228,7 +237,6 @@ fn compressed(
         let problem = format!("the first element starts at byte {first}, not here");
         findings.add(Effect::Starts, HEAD, identified, problem);
     }
-    progress(first);
     for piece in pieces {
         if findings.is_full() {
             break;
@@ -268,7 +276,6 @@ fn compressed(
         for (at, what) in stream.oddities() {
             findings.add(Effect::Starts, &section, at, what);
         }
-        progress(piece.end.saturating_sub(piece.start));
     }
     Ok(())
 }

@@ -114,7 +114,23 @@ pub(super) fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerS
     if let Some(content) = opaque::read(input, &class, version, depth.saturating_add(1))? {
         return Ok(SerializerSnapshot { class: Cow::Owned(class.into_owned()), version, content });
     }
+    if !may_be_class(&class) {
+        return Err(input.invalid_at(at, format_args!("{class:?} is not the name of a Java class")));
+    }
     Err(input.error_at(at, Problem::UnknownSerializer(class.into_owned())))
+}
+
+/// Whether a class of Java's may have the name. A virtual machine takes nearly every character; those of Flink are of the
+/// language's own.
+fn may_be_class(name: &str) -> bool {
+    let of_flink = name.starts_with("org.apache.flink.");
+    let is_fine = |c: char| match c {
+        '.' | '_' | '$' => true,
+        ';' | '[' | '/' => false,
+        c if c.is_ascii_alphanumeric() => true,
+        c => !of_flink && !c.is_control(),
+    };
+    name.split('.').all(|part| !part.is_empty()) && name.chars().all(is_fine)
 }
 
 /// What is wrong with a version that is not the one that is known: a small number may be that of another release, a

@@ -16,8 +16,13 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.util.SerializedThrowable;
 
 import java.io.File;
+import java.io.InputStream;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -89,12 +94,17 @@ final class Cluster implements AutoCloseable {
         return conf;
     }
 
-    /** Starts a job, from a checkpoint where the path is not null. */
-    JobID submit(String job, Options options, String from) throws Exception {
+    private StreamExecutionEnvironment environment(Options options) {
         Configuration conf = configuration(options);
         StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(options.parallelism(), conf);
         env.configure(conf, Cluster.class.getClassLoader());
         env.setMaxParallelism(options.count("maxpar", 128));
+        return env;
+    }
+
+    /** Starts a job, from a checkpoint where the path is not null. */
+    JobID submit(String job, Options options, String from) throws Exception {
+        StreamExecutionEnvironment env = environment(options);
         Jobs.build(env, job, options);
         JobGraph graph = env.getStreamGraph().getJobGraph();
         if (from != null) {
@@ -102,6 +112,29 @@ final class Cluster implements AutoCloseable {
             graph.setSavepointRestoreSettings(SavepointRestoreSettings.forPath(from, allowNonRestored));
         }
         return get(cluster.submitJob(graph)).getJobID();
+    }
+
+    /** What the REST API and `flink info` say of a running job. */
+    Map<String, Object> plan(String job, Options given) throws Exception {
+        Options options = given.with("hold", given.n());
+        Map<String, Object> answer = new LinkedHashMap<>();
+        JobID id = submit(job, options, null);
+        try {
+            running(id, options, 0);
+            String rest = get(cluster.getRestAddress()) + "/jobs/" + id;
+            for (String what : List.of("plan", "")) {
+                try (InputStream in = URI.create(what.isEmpty() ? rest : rest + "/" + what).toURL().openStream()) {
+                    String text = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+                    answer.put(what.isEmpty() ? "job" : what, text);
+                }
+            }
+        } finally {
+            cancel(id);
+        }
+        StreamExecutionEnvironment env = environment(options);
+        Jobs.build(env, job, options);
+        answer.put("info", env.getExecutionPlan());
+        return answer;
     }
 
     static <T> T get(CompletableFuture<? extends T> future) throws Exception {
