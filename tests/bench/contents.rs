@@ -211,11 +211,16 @@ pub fn changelog(mut snapshot: Snapshot, size: u64, compressed: bool) -> Snapsho
     out.write_all(&[u8::from(compressed)]).expect("room for a state file");
     let written = if compressed { out.write_all(&frames(&body)) } else { out.write_all(&body) };
     written.and_then(|()| out.flush()).expect("room for a state file");
+    // The size that Flink records is that of the changes, unpacked and without the flag.
+    let stream = match snapshot.handle("changes") {
+        StreamHandle::File { path, .. } => StreamHandle::File { size: body.len() as i64, path },
+        other => other,
+    };
     let id = JavaStr::from("00000000-0000-0000-0000-000000000001");
     let range = range(1, 0);
     let changes = ChangesInFiles {
         range,
-        streams: starts.into_iter().map(|start| (start, snapshot.handle("changes"))).collect(),
+        streams: starts.into_iter().map(|start| (start, stream.clone())).collect(),
         size: 0,
         extra: Some(ChangesExtra { checkpointed_size: 0, state_handle_id: id.clone() }),
         storage: Some(JavaStr::from("filesystem")),

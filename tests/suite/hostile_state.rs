@@ -38,7 +38,7 @@ fn endure(all: &[Hostile]) {
     for Hostile { name, wanted, make } in all.iter().filter(|hostile| hostile.name.contains(&only)) {
         let root = tempfile::tempdir().expect("a temporary directory");
         let made = make(root.path());
-        if let Err(problem) = made.verify(*wanted) {
+        if let Err(problem) = made.verify(name, *wanted) {
             wrong.push(format!("{name}: {problem}"));
         }
     }

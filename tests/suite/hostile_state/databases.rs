@@ -130,10 +130,16 @@ const LZ4: u8 = 4;
 const ZSTD: u8 = 7;
 
 const SSTS: &[Hostile] = &[
-    found("properties that say they are 4 GiB in Snappy", |root| packed_properties(root, &[HUGE, &[0; 50]].concat(), 1)),
-    found("properties that say they are 4 GiB in zlib", |root| packed_properties(root, &[HUGE, &[0; 50]].concat(), ZLIB)),
+    found("properties that say they are 4 GiB in Snappy", |root| {
+        packed_properties(root, &[HUGE, &[0; 50]].concat(), 1)
+    }),
+    found("properties that say they are 4 GiB in zlib", |root| {
+        packed_properties(root, &[HUGE, &[0; 50]].concat(), ZLIB)
+    }),
     found("properties that say they are 4 GiB in LZ4", |root| packed_properties(root, &[HUGE, &[0; 50]].concat(), LZ4)),
-    found("properties that say they are 4 GiB in zstd", |root| packed_properties(root, &[HUGE, &[0; 50]].concat(), ZSTD)),
+    found("properties that say they are 4 GiB in zstd", |root| {
+        packed_properties(root, &[HUGE, &[0; 50]].concat(), ZSTD)
+    }),
     found("properties of 64 MiB of zeros in Snappy", |root| {
         let packed = snap::raw::Encoder::new().compress_vec(&vec![0; 64 << 20]).expect("a vector");
         packed_properties(root, &packed, 1)
@@ -305,14 +311,20 @@ fn current(root: &Path, bytes: &[u8]) -> Made {
 }
 
 const MANIFESTS: &[Hostile] = &[
-    endured("three million edits of nothing", |root| manifest(root, (0..3_000_000).map(|_| numbers(&[4, 0])))),
-    found("three million files", |root| manifest(root, (0..3_000_000).map(|number| new_file(number, 12)))),
+    endured("a million edits of nothing", |root| manifest(root, (0..1_000_000).map(|_| numbers(&[4, 0])))),
+    found("a million files", |root| manifest(root, (0..1_000_000).map(|number| new_file(number, 12)))),
     found("a million files in one edit", |root| {
         manifest(root, std::iter::once((0..1_000_000).flat_map(|number| new_file(number, 12)).collect()))
     }),
     found("files with keys of 64 KiB", |root| manifest(root, (0..4_000).map(|number| new_file(number, 65_000)))),
-    found("three million column families", |root| {
-        manifest(root, (1..3_000_000).map(|id| [numbers(&[200, id, 201]), text(b"a state")].concat()))
+    found("a million column families", |root| {
+        manifest(root, (1..1_000_000).map(|id| [numbers(&[200, id, 201]), text(b"a state")].concat()))
+    }),
+    endured("column families that come and go beside many files", |root| {
+        let files = (0..100).map(|edit| (0..2_000).flat_map(|file| new_file(edit * 2_000 + file, 12)).collect());
+        let come = |id| [numbers(&[200, id, 201]), text(b"a state")].concat();
+        let go = |id| numbers(&[200, id, 202]);
+        manifest(root, files.chain((1..300_000).flat_map(move |id| [come(id), go(id)])))
     }),
     found("column families with names of 64 KiB", |root| {
         let name = text(&[b'n'; 65_000]);
@@ -324,9 +336,9 @@ const MANIFESTS: &[Hostile] = &[
         manifest(root, (1..8_000).map(edit))
     }),
     found("a record of 400 MB", |root| manifest(root, std::iter::once(vec![0; 400_000_000]))),
-    found("a group of three million edits", |root| {
+    found("a group of a million edits", |root| {
         // kInAtomicGroup, with how many are to come.
-        manifest(root, (0..3_000_000).map(|number| numbers(&[300, 3_000_000 - number])))
+        manifest(root, (0..1_000_000).map(|number| numbers(&[300, 1_000_000 - number])))
     }),
     found("a group of edits with keys of 64 KiB", |root| {
         let edit = |number| [numbers(&[300, 5_000 - number]), new_file(number, 65_000)].concat();
@@ -425,7 +437,9 @@ fn a_terabyte_of_data_blocks_ends_with_the_time() {
         let opened = std::fs::File::options().append(true).open(path);
         opened.and_then(|mut file| file.write_all(&tail.0)).expect("a sparse file");
         let file = super::made::handle(root, "000007.sst", base + tail.0.len() as u64);
-        database(root, vec![("000007.sst", file)])
+        let first = write(root, "MANIFEST-000004", &log(std::iter::once(first())));
+        let current = write(root, "CURRENT", b"MANIFEST-000004\n");
+        database(root, vec![("000007.sst", file), ("CURRENT", current), ("MANIFEST-000004", first)])
     });
     endure(&[big]);
 }

@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 /// The most memory of the process.
 const MEMORY: u64 = 256 << 20;
 /// Time enough for an unoptimised binary on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What `--max-duration` is given for what is endless.
 const LIMIT: &str = "2s";
 /// How much later than that it may end.
-const LATE: Duration = Duration::from_secs(20);
+const LATE: Duration = Duration::from_secs(30);
 
 /// What is asked of a look at a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Made {
     }
 
     /// Runs `verify --deep` and says what is not as it has to be.
-    pub fn verify(&self, wanted: Wanted) -> Result<(), String> {
+    pub fn verify(&self, name: &str, wanted: Wanted) -> Result<(), String> {
         let mut command = super::super::support::command();
         command.args(["verify", "--deep", "--json"]).arg(&self.dir);
         if wanted == Wanted::Timeout {
@@ -157,7 +157,7 @@ impl Made {
         let findings = report["snapshots"][0]["findings"].as_array().cloned().unwrap_or_default();
         let codes: Vec<&str> = findings.iter().filter_map(|finding| finding["code"].as_str()).collect();
         eprintln!(
-            "{:?} {:.1} s, {} MiB, {codes:?} {}",
+            "{name}: {:?}, {:.1} s, {} MiB, {codes:?} {}",
             ended.code,
             ended.took.as_secs_f64(),
             ended.peak >> 20,

@@ -96,7 +96,7 @@ fn while_changing(root: &Path, made: &Made, wanted: Wanted, change: impl Fn(&Pat
                 thread::sleep(Duration::from_millis(3));
             }
         });
-        let outcomes: Vec<_> = (0..5).map(|_| made.verify(wanted)).collect();
+        let outcomes: Vec<_> = (0..5).map(|_| made.verify("a file that changes", wanted)).collect();
         done.store(true, Ordering::Relaxed);
         assert_eq!(outcomes, [const { Ok(()) }; 5]);
     });
@@ -152,5 +152,5 @@ fn eight_terabytes_end_with_the_time() {
         ..super::made::no_state()
     };
     let made = Made::new(root, 1, state);
-    assert_eq!(made.verify(Wanted::Timeout), Ok(()));
+    assert_eq!(made.verify("eight terabytes", Wanted::Timeout), Ok(()));
 }

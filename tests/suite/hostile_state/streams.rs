@@ -6,7 +6,8 @@ use chkctl::model::handle::{
     Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChannelInfo, OperatorStateInfo, StreamHandle,
 };
 use chkctl::model::{
-    ChannelHandle, ChannelSide, DistributionMode, KeyGroupRange, KeyedHandle, OperatorHandle, OperatorSlot, SubtaskState,
+    ChannelHandle, ChannelSide, DistributionMode, KeyGroupRange, KeyedHandle, OperatorHandle, OperatorSlot,
+    SubtaskState,
 };
 use chkctl::state::canonical::KeyGroupWriter;
 use chkctl::state::operator::OperatorHeader;
@@ -79,7 +80,7 @@ const KEYED: &[Hostile] = &[
     found("a frame that says it is 16 MiB long", |root| {
         group_0(root, compressed_head(), &[IDENTIFIER, &[0, 0xff, 0xff, 0xff], &[0; 100]].concat())
     }),
-    found("a bomb of zeros in frames", |root| group_0(root, compressed_head(), &zeros(4_000))),
+    found("a bomb of zeros in frames", |root| group_0(root, compressed_head(), &zeros(400))),
     found("frames without content without end", |root| {
         group_0(root, compressed_head(), &[IDENTIFIER, &frame(0xfe, &[]).repeat(2_000_000)].concat())
     }),
@@ -267,7 +268,7 @@ const OPERATOR: &[Hostile] = &[
     found("a bomb of zeros in compressed elements", |root| {
         let head = operator_head(false, true, S::long());
         let offset = head.len() as i64;
-        operator_state(root, false, &[head, zeros(4_000)].concat(), vec![offset])
+        operator_state(root, false, &[head, zeros(400)].concat(), vec![offset])
     }),
     found("a hundred thousand offsets of one compressed element", |root| {
         let head = operator_head(false, true, S::list(S::string()));
@@ -290,6 +291,11 @@ fn hostile_operator_state_is_endured() {
 fn changes(root: &Path, stream: &StreamHandle<'static>, offsets: Vec<i64>) -> Made {
     let range = KeyGroupRange { start: 0, count: 1 };
     let id = JavaStr::from("an id");
+    // The flag does not count.
+    let stream = match stream.clone() {
+        StreamHandle::File { size, path } => StreamHandle::File { size: size - 1, path },
+        other => other,
+    };
     let changes = ChangesInFiles {
         range,
         streams: offsets.into_iter().map(|offset| (offset, stream.clone())).collect(),
@@ -329,7 +335,7 @@ const CHANGES: &[Hostile] = &[
         changes(root, &stream, (-10..100_000).collect())
     }),
     found("a bomb of zeros", |root| {
-        let stream = write(root, "changes", &[vec![1], zeros(4_000)].concat());
+        let stream = write(root, "changes", &[vec![1], zeros(400)].concat());
         changes(root, &stream, vec![0, 1 << 40])
     }),
     endless("a terabyte of sets of nothing", |root| {
