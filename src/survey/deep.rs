@@ -120,8 +120,8 @@ impl<'s> Deep<'s> {
             counts.bytes_read = counts.bytes_read.saturating_add(task.size());
             opaque.extend(outcome.opaque.iter().cloned());
             for found in &outcome.found {
-                let known = |f: &Finding| f.path == found.path && matches!(f.code, Code::MissingFile | Code::NotAFile);
-                if found.code == Code::MissingFile && report.findings.iter().any(known) {
+                // A file that is not there was seen before, and perhaps explained (`elsewhere`); one that is gone since was not.
+                if found.code == Code::MissingFile && report.files.missing > 0 {
                     continue;
                 }
                 if found.severity != Severity::Unknown {
