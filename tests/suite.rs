@@ -15,6 +15,7 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod hostile_state;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;

@@ -7,6 +7,9 @@ use super::bytes::Bytes;
 const SAFE_TO_IGNORE: u32 = 1 << 13;
 /// Fields of a file with this bit must be understood.
 const NOT_SAFE_TO_IGNORE: u32 = 1 << 6;
+/// Changes of files that are kept of one record. They take some bytes in it and a hundred in memory; a database of
+/// Flink's has some thousand files.
+pub(super) const MOST_CHANGES: usize = 250_000;
 
 /// What a record says.
 #[derive(Debug, Default)]
@@ -25,6 +28,8 @@ pub(super) struct Edit {
     pub(super) deleted: Vec<(u32, u64)>,
     pub(super) new: Vec<NewFile>,
     pub(super) blobs: bool,
+    /// There are more than [`MOST_CHANGES`] changes of files, and the rest was not read.
+    pub(super) is_full: bool,
 }
 
 /// A file that came.
@@ -46,12 +51,28 @@ impl Edit {
         let mut edit = Edit::default();
         let mut bytes = Bytes::new(record);
         while !bytes.is_empty() {
+            if edit.changes() > MOST_CHANGES {
+                edit.is_full = true;
+                break;
+            }
             let at = bytes.position();
             let tag = bytes.varint32().ok_or_else(|| format!("the tag at {at} of the record cannot be read"))?;
             edit.field(tag, &mut bytes)
                 .ok_or_else(|| format!("the field at {at} of the record, tag {tag}, is broken"))?;
         }
         Ok(edit)
+    }
+
+    /// Files that come and go.
+    pub(super) fn changes(&self) -> usize {
+        self.deleted.len().saturating_add(self.new.len())
+    }
+
+    /// Bytes of keys and names that a database keeps of it.
+    pub(super) fn bytes(&self) -> usize {
+        let names = [&self.add, &self.comparator].into_iter().flatten().map(String::len);
+        let keys = self.new.iter().flat_map(|file| [file.smallest.len(), file.largest.len()]);
+        names.chain(keys).fold(0, usize::saturating_add)
     }
 
     fn field(&mut self, tag: u32, bytes: &mut Bytes<'_>) -> Option<()> {
@@ -128,14 +149,16 @@ impl NewFile {
             file.smallest_sequence = Some(bytes.varint64()?);
             file.largest_sequence = Some(bytes.varint64()?);
         }
-        while tag == 103 {
-            let custom = bytes.varint32()?;
-            if custom == 1 {
-                break;
-            }
-            file.custom(custom, bytes.slice()?)?;
+        if tag != 103 {
+            return Some(file);
         }
-        Some(file)
+        loop {
+            match bytes.varint32()? {
+                // kTerminate
+                1 => return Some(file),
+                custom => file.custom(custom, bytes.slice()?)?,
+            }
+        }
     }
 
     /// Fields that only newer releases know are passed over, as they do it.

@@ -1,16 +1,19 @@
 //! A `MANIFEST`: the edits that lead to the database, applied as RocksDB does it (`VersionEditHandler` in
 //! `db/version_edit_handler.cc`; `VersionSet::Recover` before RocksDB 6.9).
 
-use super::edit::{Edit, NewFile};
+use super::edit::{Edit, MOST_CHANGES, NewFile};
 use super::log::{Next, Records};
 use super::{collect, damage};
 use crate::model::{Checked, Damage, Effect};
 use crate::wire::ReadAt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// Files and column families that are kept; memory is bounded by that.
-const MOST: usize = 1_000_000;
+/// Files and column families that are kept, changes of files in one edit, and edits in a group. Memory is bounded by that
+/// and by [`MOST_BYTES`]; a database of Flink's has some thousand files.
+const MOST: usize = MOST_CHANGES;
+/// Bytes of keys and names that are kept.
+const MOST_BYTES: usize = 64 << 20;
 
 /// A database, as its `MANIFEST` has it.
 #[derive(Debug, Clone, Default)]
@@ -114,18 +117,37 @@ struct Database {
     summary: ManifestSummary,
     families: BTreeMap<u32, ColumnFamily>,
     files: BTreeMap<u64, LiveFile>,
+    /// The numbers of the files of each column family, so that one that goes costs no more than its files.
+    by_family: BTreeMap<u32, BTreeSet<u64>>,
     /// Edits of a group that come into effect together, and how many are to come.
     group: Vec<(Edit, u64)>,
     to_come: u32,
+    /// Changes of files in the group.
+    group_changes: usize,
+    /// Bytes of keys and names that came so far and were not taken away again, about.
+    bytes: usize,
 }
 
 fn fails(at: u64, problem: impl Into<String>) -> Damage {
     damage(Effect::Fails, "edit", at, problem)
 }
 
+/// Bytes of the keys of a file.
+fn bytes_of(file: &LiveFile) -> usize {
+    file.smallest.len().saturating_add(file.largest.len())
+}
+
 impl Database {
     fn record(&mut self, record: &[u8], at: u64) -> Result<(), Damage> {
         let edit = Edit::read(record).map_err(|problem| fails(at, problem))?;
+        let changes = self.group_changes.saturating_add(edit.changes());
+        if edit.is_full || changes > MOST {
+            return Err(damage(Effect::Unknown, "edit", at, "more changes of files at once than are read"));
+        }
+        self.bytes = self.bytes.saturating_add(edit.bytes());
+        if self.bytes > MOST_BYTES {
+            return Err(damage(Effect::Unknown, "edit", at, "keys and names of more bytes than are read"));
+        }
         let Some(remaining) = edit.remaining else {
             return match self.group.is_empty() {
                 true => self.apply(edit, at),
@@ -138,10 +160,12 @@ impl Database {
         if self.group.len() >= MOST {
             return Err(damage(Effect::Unknown, "edit", at, "a group of more edits than are read"));
         }
+        self.group_changes = changes;
         self.group.push((edit, at));
         match remaining.checked_sub(1) {
             Some(to_come) => self.to_come = to_come,
             None => {
+                self.group_changes = 0;
                 for (edit, at) in std::mem::take(&mut self.group) {
                     self.apply(edit, at)?;
                 }
@@ -164,7 +188,10 @@ impl Database {
             if self.families.remove(&id).is_none() {
                 return Err(fails(at, format!("column family {id} is dropped, which there is not")));
             }
-            self.files.retain(|_, file| file.column_family != id);
+            for number in self.by_family.remove(&id).unwrap_or_default() {
+                let bytes = self.files.remove(&number).map_or(0, |file| bytes_of(&file));
+                self.bytes = self.bytes.saturating_sub(bytes);
+            }
         } else {
             let Some(family) = self.families.get_mut(&id) else {
                 return Err(fails(at, format!("an edit is about column family {id}, which there is not")));
@@ -191,7 +218,12 @@ impl Database {
         for (level, number) in &edit.deleted {
             // A file may be moved to another level by one edit, which deletes it first.
             match self.files.remove(number) {
-                Some(file) if (file.level, file.column_family) == (*level, id) => {}
+                Some(file) if (file.level, file.column_family) == (*level, id) => {
+                    self.bytes = self.bytes.saturating_sub(bytes_of(&file));
+                    if let Some(numbers) = self.by_family.get_mut(&id) {
+                        numbers.remove(number);
+                    }
+                }
                 _ => return Err(fails(at, format!("file {number} is deleted from level {level}, where it is not"))),
             }
         }
@@ -208,6 +240,7 @@ impl Database {
                 largest_sequence: file.largest_sequence,
                 unique_id: file.unique_id,
             };
+            self.by_family.entry(id).or_default().insert(number);
             if self.files.insert(number, file).is_some() {
                 return Err(fails(at, format!("file {number} is added twice")));
             }

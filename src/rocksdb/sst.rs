@@ -88,7 +88,8 @@ impl From<Damage> for Stop {
 /// index nor compressed blocks tell. RocksDB reads such a file as if nothing had happened. Damage that keeps RocksDB from opening the file
 /// [`Fails`](Effect::Fails); a data block or a filter is only looked at when it is needed, so that damage there
 /// [`Starts`](Effect::Starts). An index counts as needed: with Flink's managed memory RocksDB reads that of a file of
-/// level 1 and more on its first use, and fails then.
+/// level 1 and more on its first use, and fails then. Data blocks of timers count as needed too: Flink reads the head of each
+/// key group's queue when it restores (`RocksDBCachingPriorityQueueSet`), and all of it where the queue is short.
 ///
 /// # Errors
 /// When the storage fails, which says nothing about the file.
@@ -102,9 +103,18 @@ pub fn check_sst(source: &dyn ReadAt, progress: &dyn Fn(u64)) -> Result<SstSumma
         Err(Stop::Damaged(damage)) => collect(&mut summary.checked.damages, damage),
         Err(Stop::Io(error)) => return Err(error),
     }
+    if summary.column_family.as_ref().is_some_and(|name| name.starts_with(TIMERS)) {
+        let blocks = summary.checked.damages.iter_mut().filter(|damage| damage.section.starts_with(DATA_BLOCK));
+        blocks.for_each(|damage| damage.effect = Effect::Fails);
+    }
     progress(size.saturating_sub(done));
     Ok(summary)
 }
+
+/// What the sections of damaged data blocks start with.
+const DATA_BLOCK: &str = "data block ";
+/// What the names of the column families of timers start with (`InternalTimeServiceManagerImpl.TIMER_STATE_PREFIX`).
+const TIMERS: &str = "_timer_state/";
 
 struct Told<'p> {
     progress: &'p dyn Fn(u64),
@@ -362,7 +372,7 @@ impl Sst<'_> {
             }
             self.tiles.add(handle);
             if let Err(bad) = self.data_block(handle, walk)? {
-                let section = format!("data block {}", walk.blocks);
+                let section = format!("{DATA_BLOCK}{}", walk.blocks);
                 collect(seen, bad.into_damage(Effect::Starts, &section, handle.offset));
             }
             walk.end = handle.end().unwrap_or(u64::MAX);

@@ -23,7 +23,7 @@ const MAX_PARALLELISM: i32 = 32_768;
 const OTHER_FILES: u64 = 5;
 
 /// The properties of a checkpoint that is retained on cancellation, as Flink 1.20.5 wrote them.
-const PROPERTIES: &[u8] = b"\xac\xed\0\x05sr\0\x38org.apache.flink.runtime.checkpoint.CheckpointProperties\
+pub const PROPERTIES: &[u8] = b"\xac\xed\0\x05sr\0\x38org.apache.flink.runtime.checkpoint.CheckpointProperties\
 \0\0\0\0\0\0\0\x02\x02\0\x08Z\0\x10discardCancelledZ\0\x0ddiscardFailedZ\0\x0fdiscardFinishedZ\
 \0\x0fdiscardSubsumedZ\0\x10discardSuspendedZ\0\x06forcedZ\0\x09unclaimedL\0\x0echeckpointTypet\
 \0\x32Lorg/apache/flink/runtime/checkpoint/SnapshotType;xp\0\0\x01\x01\0\0\0sr\

