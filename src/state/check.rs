@@ -9,6 +9,7 @@
 //! `progress` of all functions hears how many more bytes were read.
 
 mod canonical;
+mod change;
 mod changelog;
 mod channel;
 mod findings;

@@ -97,9 +97,9 @@ fn holds_timers(source: &dyn ReadAt, places: &[Place]) -> io::Result<bool> {
             continue;
         }
         let [a, b, c, d, version @ ..] = start;
-        let same = [a, b, c, d].iter().zip(IDENTIFIER).filter(|(found, wanted)| **found == *wanted).count();
+        let changed = [a, b, c, d].iter().zip(IDENTIFIER).filter(|(found, wanted)| **found != *wanted).count();
         let version = i32::from_be_bytes(version);
-        if same == IDENTIFIER.len() || (same + 1 == IDENTIFIER.len() && (1..=VERSION).contains(&version)) {
+        if changed == 0 || (changed == 1 && (1..=VERSION).contains(&version)) {
             return Ok(true);
         }
     }
