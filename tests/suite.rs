@@ -10,6 +10,7 @@ mod suite {
     mod compat;
     mod damage;
     mod deep;
+    mod deep_raw;
     mod deep_state;
     mod diagnose;
     mod flink;
