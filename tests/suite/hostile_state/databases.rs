@@ -1,7 +1,7 @@
 //! Hostile files of databases: SST, MANIFEST, CURRENT, OPTIONS.
 
 use super::made::{Made, database, sparse, write};
-use super::{Hostile, endless, endure, endured, found};
+use super::table::{Hostile, endless, endure, endured, found};
 use chkctl::model::StreamHandle;
 use std::io::Write;
 use std::path::Path;
