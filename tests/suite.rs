@@ -16,7 +16,6 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
-    mod hostile_state;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
@@ -30,6 +29,14 @@ mod suite {
     mod story;
     mod streams;
     mod tidy;
+
+    mod hostile_state {
+        mod databases;
+        mod made;
+        mod places;
+        mod streams;
+        mod table;
+    }
 
     mod interop {
         mod content;
