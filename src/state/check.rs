@@ -11,6 +11,7 @@
 mod canonical;
 mod changelog;
 mod channel;
+mod described;
 mod findings;
 mod frames;
 mod head;
