@@ -12,6 +12,7 @@ mod canonical;
 mod change;
 mod changelog;
 mod channel;
+mod described;
 mod findings;
 mod frames;
 mod head;

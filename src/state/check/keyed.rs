@@ -3,7 +3,7 @@
 use super::findings::{Findings, Progress, damage};
 use super::frames::{self, FRAMES, Frames};
 use super::head::{self, HEAD};
-use super::{canonical, heap};
+use super::{canonical, described, heap};
 use crate::model::KeyGroupRange;
 use crate::model::damage::{Checked, Effect};
 use crate::model::handle::{KeyGroups, KeyGroupsKind};
@@ -186,7 +186,7 @@ fn keyed(
     let compressed = header.as_ref().map_or(flag, |header| Some(header.compressed));
     let mut entries = 0;
     if let Some(header) = &header {
-        head::judge_keyed(header, &mut findings);
+        described::judge_keyed(header, &mut findings);
         let max_parallelism = u16::try_from(max_parallelism).unwrap_or(u16::MAX);
         let sorted = body == KeyedBody::Canonical && groups.kind != KeyGroupsKind::Savepoint;
         let section = String::new();
