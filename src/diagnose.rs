@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: [`clean`] makes plain lines of whatever was pasted, [`trace`] makes exceptions of lines,
 //! [`events`] notes what the log says of checkpoints, [`facts`] takes names, paths and numbers out of both, [`table`]
-//! is the list of known failures, [`findings`] puts a log's failures in order, [`look`] compares with what is on
+//! is the list of known failures, [`findings`] puts a log's failures in order, [`mod@look`] compares with what is on
 //! disk, [`blame`] says who removed a file and how sure that is, and [`advice`] ends with a command.
 
 pub mod advice;

@@ -58,32 +58,52 @@ enum Handle<'a> {
     Other,
 }
 
-struct Class<'a> {
-    name: JavaStr<'a>,
-    serial_version_uid: i64,
-    flags: u8,
-    fields: Vec<(u8, JavaStr<'a>)>,
+/// The description of a class in the stream.
+pub(super) struct Described<'a> {
+    /// Where it starts.
+    pub at: u64,
+    pub name: JavaStr<'a>,
+    pub serial_version_uid: i64,
+    /// `SC_SERIALIZABLE` and others.
+    pub flags: u8,
+    /// Type codes and names of its own fields.
+    pub fields: Vec<(u8, JavaStr<'a>)>,
     parent: Option<usize>,
 }
+
+/// A constant of an enum: the number of its class, its name, and where it starts.
+pub(super) type Constant<'a> = (usize, JavaStr<'a>, u64);
 
 struct Parser<'a, 'r> {
     reader: &'r mut Reader<'a>,
     /// Fields described and values read so far.
     fields: usize,
     handles: Vec<Handle<'a>>,
-    classes: Vec<Class<'a>>,
+    classes: Vec<Described<'a>>,
+    constants: Vec<Constant<'a>>,
 }
 
 /// Reads one object with its stream header, and leaves the reader behind it.
 pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Decoded<Value<'a>> {
-    let at = reader.offset();
-    if reader.i32()? != STREAM_HEADER {
-        return Err(reader.invalid_at(at, "this is not a Java object stream"));
-    }
-    Parser { reader, fields: 0, handles: Vec::new(), classes: Vec::new() }.value(0)
+    Parser::new(reader)?.value(0)
 }
 
-impl<'a> Parser<'a, '_> {
+/// The classes and constants of one object with its stream header.
+pub(super) fn describe<'a>(reader: &mut Reader<'a>) -> Decoded<(Vec<Described<'a>>, Vec<Constant<'a>>)> {
+    let mut parser = Parser::new(reader)?;
+    parser.value(0)?;
+    Ok((parser.classes, parser.constants))
+}
+
+impl<'a, 'r> Parser<'a, 'r> {
+    fn new(reader: &'r mut Reader<'a>) -> Decoded<Self> {
+        let at = reader.offset();
+        if reader.i32()? != STREAM_HEADER {
+            return Err(reader.invalid_at(at, "this is not a Java object stream"));
+        }
+        Ok(Parser { reader, fields: 0, handles: Vec::new(), classes: Vec::new(), constants: Vec::new() })
+    }
+
     fn remember(&mut self, handle: Handle<'a>) -> Decoded<usize> {
         if self.handles.len() >= MOST_HANDLES {
             return Err(self.reader.error(Problem::TooMany { what: "Java handles", limit: MOST_HANDLES }));
@@ -121,7 +141,10 @@ impl<'a> Parser<'a, '_> {
                 let class = self.class(depth)?;
                 self.remember(Handle::Other)?;
                 match (class, self.value(depth)?) {
-                    (Some(_), Value::Text(constant)) => Ok(Value::Constant(constant)),
+                    (Some(class), Value::Text(constant)) => {
+                        self.constants.push((class, constant.clone(), at));
+                        Ok(Value::Constant(constant))
+                    }
                     _ => Err(self.reader.invalid_at(at, "an enum constant without class or name")),
                 }
             }
@@ -221,6 +244,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn new_class(&mut self, depth: u32) -> Decoded<usize> {
+        let start = self.reader.offset();
         let name = self.reader.utf()?;
         let serial_version_uid = self.reader.i64()?;
         let index = self.classes.len();
@@ -230,7 +254,7 @@ impl<'a> Parser<'a, '_> {
         if flags & SC_SERIALIZABLE == 0 || flags & !(SC_WRITE_METHOD | SC_SERIALIZABLE | SC_ENUM) != 0 {
             return Err(self.reader.invalid_at(at, "a Java class that is not plainly serializable"));
         }
-        self.classes.push(Class { name, serial_version_uid, flags, fields: Vec::new(), parent: None });
+        self.classes.push(Described { at: start, name, serial_version_uid, flags, fields: Vec::new(), parent: None });
         let count = self.reader.u16()?;
         let mut fields = Vec::new();
         for _ in 0..count {

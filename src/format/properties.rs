@@ -1,8 +1,10 @@
 //! The checkpoint properties at the end of a `_metadata` (`MetadataV4Serializer`): one Java object, kept as bytes and
 //! read only to be shown.
 
+mod known;
 mod write;
 
+pub use known::check;
 pub use write::{AfterSavepoint, NewProperties, write};
 
 use super::java_object::{self, Object, Value};
@@ -20,12 +22,12 @@ pub(super) fn split<'a>(reader: &mut Reader<'a>) -> Decoded<&'a [u8]> {
     reader.enter(SECTION);
     let mut ahead = Reader::clone(reader);
     let value = java_object::read(&mut ahead)?;
-    check(reader, &value)?;
+    cast(reader, &value)?;
     reader.take(reader.left().saturating_sub(ahead.left()))
 }
 
 /// `MetadataV4Serializer.deserializeProperties` casts, and Java refuses another version of the class.
-fn check(at: &Reader<'_>, value: &Value<'_>) -> Decoded<()> {
+fn cast(at: &Reader<'_>, value: &Value<'_>) -> Decoded<()> {
     let good = match value {
         Value::Null => true,
         Value::Object(object) => object.class.to_str() == CLASS && object.serial_version_uid == 2,

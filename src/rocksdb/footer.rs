@@ -60,8 +60,7 @@ pub(super) fn read(tail: &[u8], size: u64, seen: &mut Vec<Damage>) -> Result<Foo
             check_version(version, size.saturating_sub(12))?;
             let kind = bytes.u8().ok_or_else(short)?;
             let checksum = ChecksumKind::from_byte(kind).ok_or_else(|| {
-                let effect = if kind < 16 { Effect::Unknown } else { Effect::Fails };
-                damage(effect, "footer", start, format!("{kind} is no kind of checksum that is known"))
+                damage(Effect::Fails, "footer", start, format!("{kind} is no kind of checksum that RocksDB has"))
             })?;
             (version, checksum)
         }

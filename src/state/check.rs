@@ -9,6 +9,7 @@
 //! `progress` of all functions hears how many more bytes were read.
 
 mod canonical;
+mod change;
 mod changelog;
 mod channel;
 mod described;
@@ -19,12 +20,14 @@ mod heap;
 mod keyed;
 mod layout;
 mod operator;
+mod raw_timers;
 
 pub use changelog::changelog_segment;
 pub use channel::{ChannelPart, channel_state};
 pub use head::{DatabaseSummary, database_meta};
 pub use keyed::{KeyedSummary, keyed_stream};
 pub use operator::{OperatorSummary, operator_stream};
+pub use raw_timers::raw_timers;
 
 #[cfg(doc)]
 use crate::model::{Checked, Damage, Effect};

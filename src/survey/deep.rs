@@ -1,6 +1,6 @@
 //! Reads state files to their end, and says which damage Flink's restore would meet and which only a job would, later.
 //!
-//! [`plan`] turns a decoded `_metadata` into one [`task`] for each stream and each embedded database; several threads
+//! A plan turns a decoded `_metadata` into one task for each stream and each embedded database; several threads
 //! work on them ([`Deep::examine`]), each with a buffer of its own, so that memory does not grow with the state. What
 //! a task found is remembered for the other snapshots of a run, which often share files, and in a [`journal`] for the
 //! next run. A [`Subset`] of the tasks and a deadline bound the time.
@@ -123,8 +123,8 @@ impl<'s> Deep<'s> {
             counts.bytes_read = counts.bytes_read.saturating_add(task.size());
             opaque.extend(outcome.opaque.iter().cloned());
             for found in &outcome.found {
-                let known = |f: &Finding| f.path == found.path && matches!(f.code, Code::MissingFile | Code::NotAFile);
-                if found.code == Code::MissingFile && report.findings.iter().any(known) {
+                // A file that is not there was seen before, and perhaps explained (`elsewhere`); one that is gone since was not.
+                if found.code == Code::MissingFile && report.files.missing > 0 {
                     continue;
                 }
                 if found.severity != Severity::Unknown {

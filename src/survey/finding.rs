@@ -210,7 +210,7 @@ pub const CODES: &[CodeEntry] = &[
     CodeEntry {
         code: Code::DamagedMetadata,
         meaning: "The _metadata is not what the format says, or holds values that Flink refuses.",
-        consequence: "Flink does not load it: broken.",
+        consequence: "Flink does not load it: broken. It passes over a field of the properties that it does not know: suspect.",
     },
     CodeEntry {
         code: Code::OldVersion,

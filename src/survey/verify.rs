@@ -15,7 +15,7 @@ use super::report::{FileCounts, SnapshotReport, UsedFile, no_metadata, undecodab
 use super::resolve::{FilePlace, PathMaps, Resolver};
 use super::{Progress, catalog, databases, key_groups, offsets};
 use crate::format;
-use crate::model::{Location, Metadata};
+use crate::model::{Damage, Effect, Location, Metadata, Version};
 use crate::storage::Presence;
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use std::collections::BTreeSet;
@@ -118,6 +118,7 @@ impl<'s> Judge<'s> {
                 message,
             ));
         }
+        report.findings.extend(properties_findings(&metadata, bytes.len(), snapshot));
         report.findings.extend(metadata.operators.iter().flat_map(key_groups::check));
         report.findings.extend(metadata.operators.iter().flat_map(databases::check));
         report.findings.extend(offsets::check(&metadata, &self.exclusive(&snapshot.dir)));
@@ -277,6 +278,24 @@ impl<'s> Judge<'s> {
                 .collect();
         }
     }
+}
+
+/// What keeps Java from reading the properties, as Flink does when it loads a `_metadata` of `size` bytes.
+fn properties_findings(metadata: &Metadata<'_>, size: usize, snapshot: &SnapshotDir) -> Vec<Finding> {
+    let Some(properties) = metadata.properties.as_deref() else { return Vec::new() };
+    let start = size.saturating_sub(metadata.trailing.len()).saturating_sub(properties.len()) as u64;
+    let finding = |damage: Damage| {
+        let severity = match damage.effect {
+            // A version that no release writes yet may have classes that none of them has.
+            Effect::Fails if metadata.version > Version::V6 => Severity::Unknown,
+            Effect::Fails => Severity::Error,
+            Effect::Unknown => Severity::Unknown,
+            Effect::Starts => Severity::Warning,
+        };
+        let message = format!("{}, byte {}: {}", damage.section, start + damage.offset, damage.problem);
+        Finding::new(Code::DamagedMetadata, severity, &snapshot.metadata_file, message)
+    };
+    format::properties::check(properties).into_iter().map(finding).collect()
 }
 
 /// Whether a file is there, and not as a handle needs it.

@@ -138,7 +138,8 @@ def write_page(loaded):
         "- **right**: the job started, and all of its state was as it must be. Damage may still be in bytes that it does not "
         "need.",
         "- **wrong**: the job started and ran, with other state.",
-        "- **fails running**, **hangs**, **dies**: tasks were RUNNING, and then failed, stood still, or took the JVM with them.",
+        "- **fails running**: the task that failed had been RUNNING, so its restore was over. **hangs**: the job neither ends nor "
+        "fails. **dies**: the JVM ends.",
         "- **fails restore**, **fails load**: a task failed before it was RUNNING; the snapshot was not even loaded.", "",
         "The contract: *broken* where the restore fails, *suspect* where Flink starts and bytes are provably not what was "
         "written, *restorable* else.", "",

@@ -7,7 +7,7 @@ use chkctl::model::handle::{
 };
 use chkctl::model::{
     ChannelHandle, ChannelSide, DistributionMode, KeyGroupRange, KeyedHandle, OperatorHandle, OperatorSlot,
-    SubtaskState,
+    StreamHandle, SubtaskState,
 };
 use chkctl::state::canonical::KeyGroupWriter;
 use chkctl::state::heap;

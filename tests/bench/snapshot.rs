@@ -56,12 +56,15 @@ impl Snapshot {
         }
     }
 
-    /// The handle of a database whose files are here already.
+    /// The handle of a database whose files are here already, by their paths in the directory.
     pub fn database(&self, range: KeyGroupRange, files: &[String]) -> KeyedHandle<'static> {
         let mut meta = Vec::new();
         KeyedHeader::new(SerializerSnapshot::string(), Vec::new()).write(&mut meta).expect("a head");
         fs::write(self.dir.join("meta"), meta).expect("a new file");
-        let local = |name: &String| LocalFile { local_path: JavaStr::from(name.as_str()), stream: self.handle(name) };
+        let local = |name: &String| {
+            let local_path = name.rsplit('/').next().unwrap_or(name);
+            LocalFile { local_path: JavaStr::from(local_path), stream: self.handle(name) }
+        };
         let (shared, private): (Vec<_>, Vec<_>) = files.iter().partition(|name| name.ends_with(".sst"));
         KeyedHandle::Incremental(Box::new(Incremental {
             checkpoint_id: 1,
@@ -106,8 +109,16 @@ impl Snapshot {
         self.files.iter().map(|file| file.metadata().expect("a state file").len()).sum()
     }
 
-    /// `chkctl verify --deep` of it.
+    /// `chkctl verify --deep` of it, which finds nothing.
     pub fn verify(&self) -> Command {
+        let mut command = crate::measure::chkctl(&["verify", "--deep"]);
+        let seen = command.arg(&self.dir).output().expect("chkctl");
+        assert!(
+            seen.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&seen.stdout),
+            String::from_utf8_lossy(&seen.stderr)
+        );
         let mut command = crate::measure::chkctl(&["verify", "--deep", "--quiet"]);
         command.arg(&self.dir);
         command

@@ -33,7 +33,11 @@ fn files_of(case: &Case, snapshot: &Path, ending: impl Fn(&str) -> bool) -> Vec<
     let run = case.chkctl([Path::new("files"), Path::new("--json"), snapshot]);
     let value: Value = json(&run);
     let all = value["files"].as_array().expect("files");
-    let chosen = all.iter().filter(|file| ending(file["state"].as_str().unwrap_or_default()));
+    let states = |file: &Value| -> Vec<String> {
+        let owners = file["owners"].as_array().expect("owners").iter();
+        owners.filter_map(|owner| owner["state"].as_str().map(str::to_owned)).collect()
+    };
+    let chosen = all.iter().filter(|file| states(file).iter().any(|state| ending(state)));
     let mut paths: Vec<PathBuf> = chosen.map(|file| case.here(file["path"].as_str().expect("a path"))).collect();
     paths.dedup();
     paths

@@ -293,7 +293,7 @@ fn checkpoints_are_kept_at_the_end_as_the_retention_says() {
                 _ => source.allow(10_000),
             }
             let ended = job.wait();
-            assert_eq!(ended.is_err(), poisoned, "{retention:?} {end}");
+            assert_eq!(ended.is_err(), poisoned, "{retention:?} {end}: {ended:?}");
             let kept = kept_on.contains(&end);
             assert_eq!(place.verify().len(), usize::from(kept), "{retention:?} {end}");
             if !kept {

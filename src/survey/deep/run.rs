@@ -221,6 +221,12 @@ impl Content<'_, '_> {
                 let read = check::database_meta(source, &silent)?;
                 return Ok((read.checked, read.header.as_ref().map(Head::of_keyed)));
             }
+            Content::RawKeyed { groups, max_parallelism } => {
+                match check::raw_timers(source, groups, *max_parallelism, &silent)? {
+                    Some(checked) => checked,
+                    None => pass(source)?,
+                }
+            }
             Content::Sst(_) => rocksdb::check_sst(source, &silent)?.checked,
             Content::Changes(offsets) => check::changelog_segment(source, offsets, &silent)?,
             Content::Channels(handles) => {

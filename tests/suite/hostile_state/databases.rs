@@ -1,7 +1,8 @@
 //! Hostile files of databases: SST, MANIFEST, CURRENT, OPTIONS.
 
 use super::made::{Made, database, sparse, write};
-use super::{Hostile, endless, endure, endured, found};
+use super::table::{Hostile, endless, endure, endured, found};
+use chkctl::model::StreamHandle;
 use std::io::Write;
 use std::path::Path;
 
@@ -85,10 +86,16 @@ fn properties(kind: u32) -> Vec<u8> {
     entries(&[(INDEX_TYPE, &kind.to_le_bytes()), (b"rocksdb.num.entries", &[1])])
 }
 
-/// A database of one SST file.
+/// A database of one SST file, whose MANIFEST is right.
 fn sst(root: &Path, bytes: &[u8]) -> Made {
     let file = write(root, "000007.sst", bytes);
-    database(root, vec![("000007.sst", file)])
+    with_sst(root, file, bytes.len() as u64)
+}
+
+fn with_sst(root: &Path, file: StreamHandle<'static>, size: u64) -> Made {
+    let manifest = write(root, "MANIFEST-000004", &log([first(), new_file(7, size, 12)].into_iter()));
+    let current = write(root, "CURRENT", b"MANIFEST-000004\n");
+    database(root, vec![("000007.sst", file), ("CURRENT", current), ("MANIFEST-000004", manifest)])
 }
 
 /// A block of properties of this compression, in place of right ones.
@@ -227,7 +234,7 @@ const SSTS: &[Hostile] = &[
         file.footer(&place(metaindex), &place(index));
         sst(root, &file.0)
     }),
-    found("all blocks of the metaindex are the file", |root| {
+    endured("all blocks of the metaindex are the file", |root| {
         let mut file = Sst::default();
         let index = file.block(&vec![0; 30_000_000], 0);
         let names: Vec<String> = (0..200).map(|number| format!("fullfilter.{number:03}")).collect();
@@ -239,7 +246,7 @@ const SSTS: &[Hostile] = &[
     }),
     found("an SST file of a terabyte of zeros", |root| {
         let file = sparse(root, "000007.sst", &[], 1 << 40);
-        database(root, vec![("000007.sst", file)])
+        with_sst(root, file, 1 << 40)
     }),
 ];
 
@@ -290,9 +297,9 @@ fn first() -> Vec<u8> {
 }
 
 /// A file in an edit (kNewFile4), with keys of this length.
-fn new_file(number: u64, key: usize) -> Vec<u8> {
+fn new_file(number: u64, size: u64, key: usize) -> Vec<u8> {
     let key = text(&vec![b'k'; key]);
-    [numbers(&[103, 0, number, 1_000]), key.clone(), key, numbers(&[0, 0, 1])].concat()
+    [numbers(&[103, 0, number, size]), key.clone(), key, numbers(&[0, 0, 1])].concat()
 }
 
 /// A database with this MANIFEST.
@@ -312,16 +319,16 @@ fn current(root: &Path, bytes: &[u8]) -> Made {
 
 const MANIFESTS: &[Hostile] = &[
     endured("a million edits of nothing", |root| manifest(root, (0..1_000_000).map(|_| numbers(&[4, 0])))),
-    found("a million files", |root| manifest(root, (0..1_000_000).map(|number| new_file(number, 12)))),
+    found("a million files", |root| manifest(root, (0..1_000_000).map(|number| new_file(number, 1_000, 12)))),
     found("a million files in one edit", |root| {
-        manifest(root, std::iter::once((0..1_000_000).flat_map(|number| new_file(number, 12)).collect()))
+        manifest(root, std::iter::once((0..1_000_000).flat_map(|number| new_file(number, 1_000, 12)).collect()))
     }),
-    found("files with keys of 64 KiB", |root| manifest(root, (0..4_000).map(|number| new_file(number, 65_000)))),
+    found("files with keys of 64 KiB", |root| manifest(root, (0..4_000).map(|number| new_file(number, 1_000, 65_000)))),
     found("a million column families", |root| {
         manifest(root, (1..1_000_000).map(|id| [numbers(&[200, id, 201]), text(b"a state")].concat()))
     }),
     endured("column families that come and go beside many files", |root| {
-        let files = (0..100).map(|edit| (0..2_000).flat_map(|file| new_file(edit * 2_000 + file, 12)).collect());
+        let files = (0..100).map(|edit| (0..2_000).flat_map(|file| new_file(edit * 2_000 + file, 1_000, 12)).collect());
         let come = |id| [numbers(&[200, id, 201]), text(b"a state")].concat();
         let go = |id| numbers(&[200, id, 202]);
         manifest(root, files.chain((1..300_000).flat_map(move |id| [come(id), go(id)])))
@@ -341,7 +348,7 @@ const MANIFESTS: &[Hostile] = &[
         manifest(root, (0..1_000_000).map(|number| numbers(&[300, 1_000_000 - number])))
     }),
     found("a group of edits with keys of 64 KiB", |root| {
-        let edit = |number| [numbers(&[300, 5_000 - number]), new_file(number, 65_000)].concat();
+        let edit = |number| [numbers(&[300, 5_000 - number]), new_file(number, 1_000, 65_000)].concat();
         manifest(root, (0..4_000).map(edit))
     }),
     found("deletions of what is not there", |root| {
@@ -385,7 +392,7 @@ fn hostile_manifests_are_endured() {
 }
 
 /// A database with OPTIONS beside what is right.
-fn options(root: &Path, stream: chkctl::model::StreamHandle<'static>) -> Made {
+fn options(root: &Path, stream: StreamHandle<'static>) -> Made {
     let manifest = write(root, "MANIFEST-000004", &log(std::iter::once(first())));
     let current = write(root, "CURRENT", b"MANIFEST-000004\n");
     database(root, vec![("CURRENT", current), ("MANIFEST-000004", manifest), ("OPTIONS-000006", stream)])
@@ -436,10 +443,8 @@ fn a_terabyte_of_data_blocks_ends_with_the_time() {
         let path = super::made::exclusive(root).join("000007.sst");
         let opened = std::fs::File::options().append(true).open(path);
         opened.and_then(|mut file| file.write_all(&tail.0)).expect("a sparse file");
-        let file = super::made::handle(root, "000007.sst", base + tail.0.len() as u64);
-        let first = write(root, "MANIFEST-000004", &log(std::iter::once(first())));
-        let current = write(root, "CURRENT", b"MANIFEST-000004\n");
-        database(root, vec![("000007.sst", file), ("CURRENT", current), ("MANIFEST-000004", first)])
+        let size = base + tail.0.len() as u64;
+        with_sst(root, super::made::handle(root, "000007.sst", size), size)
     });
     endure(&[big]);
 }

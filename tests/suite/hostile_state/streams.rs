@@ -1,7 +1,7 @@
 //! Hostile streams: keyed and operator state, changes, in-flight buffers.
 
 use super::made::{Made, empty_head, key_groups, keyed, no_state, sparse, write};
-use super::{Hostile, endless, endure, endured, found};
+use super::table::{Hostile, endless, endure, endured, found};
 use chkctl::model::handle::{
     Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChannelInfo, OperatorStateInfo, StreamHandle,
 };
@@ -275,7 +275,7 @@ const OPERATOR: &[Hostile] = &[
         let offset = head.len() as i64;
         operator_state(root, false, &[head, zeros(100)].concat(), vec![offset; 100_000])
     }),
-    endured("an element of a terabyte", |root| {
+    endless("an element of a terabyte", |root| {
         let head = operator_head(true, false, S::long());
         let offset = head.len() as i64;
         let head = [&head[..], &i32::MAX.to_be_bytes()].concat();
