@@ -69,6 +69,7 @@ where
     let (range, strict) = (walk.range, !walk.sorted);
     while let Some(number) = next_state(stream, header.states.len())? {
         let state = header.states.get(number);
+        walk.findings.in_state(state.map_or("", |state| &state.name));
         if seen.get_mut(number).is_some_and(|seen| std::mem::replace(seen, true)) {
             walk.add(Effect::Starts, stream, stream.offset(), format_args!("state {number} a second time"));
         }

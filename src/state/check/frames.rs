@@ -108,7 +108,10 @@ impl<'s> Frames<'s> {
                     }
                     self.identified = true;
                 }
-                0 | 1 if !self.identified => return Err(self.invalid("frames that no identifier of a stream precedes")),
+                // `SnappyFramedInputStream` compares the first ten bytes when it is made.
+                0..=0xfe if !self.identified => {
+                    return Err(self.invalid("frames that no identifier of a stream precedes"));
+                }
                 0 | 1 => {
                     self.data(kind == 0, length)?;
                     return Ok(true);
@@ -223,6 +226,12 @@ mod tests {
     fn the_content_of_frames_is_what_was_put_in() {
         let text: Vec<u8> = (0..300_000_u32).map(|at| (at.wrapping_mul(at) >> 7) as u8).collect();
         assert_eq!(read(&frames(&text), text.len()), Ok(text));
+    }
+
+    #[test]
+    fn nothing_may_stand_before_the_identifier() {
+        let bytes = [&[0xfe, 1, 0, 0, 0][..], &frames(b"text")].concat();
+        assert!(read(&bytes, 4).is_err());
     }
 
     #[test]

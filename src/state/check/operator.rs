@@ -189,6 +189,7 @@ fn plain(
         if findings.is_full() {
             break;
         }
+        findings.in_state(&states.get(piece.state).map(|state| state.name.to_str()).unwrap_or_default());
         let open = overruns < OVERRUNS && !matches!(piece.element, Element::Unknown);
         stream.seek(piece.start, if open { size } else { piece.end });
         let passed = pass(piece.element, &mut stream);
@@ -243,6 +244,7 @@ fn compressed(
             break;
         }
         let section = name(states, piece);
+        findings.in_state(&states.get(piece.state).map(|state| state.name.to_str()).unwrap_or_default());
         let own = piece.start > head;
         frames::restart(&mut stream, piece.start, piece.end, own);
         if let Err(error) = pass(piece.element, &mut stream).map_err(damage) {
