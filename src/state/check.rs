@@ -18,6 +18,7 @@ mod heap;
 mod keyed;
 mod layout;
 mod operator;
+mod steps;
 
 pub use changelog::changelog_segment;
 pub use channel::{ChannelPart, channel_state};
