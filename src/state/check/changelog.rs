@@ -193,11 +193,36 @@ where
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             return Err(stream.error_at(at, Problem::ImpossibleCount { what: "the number of changes", count, left }));
         }
-        for _ in 0..count {
-            change(stream, group, needed, findings)?;
+        let mut left = count;
+        while left > 0 {
+            left = left.saturating_sub(changes_at_hand(stream, group, left));
+            if left > 0 {
+                change(stream, group, needed, findings)?;
+                left = left.saturating_sub(1);
+            }
         }
     }
     Ok(())
+}
+
+/// Passes over no more than `most` changes at hand, as long as nothing is wrong with them, and says how many these were.
+#[inline]
+fn changes_at_hand<F: Fill>(stream: &mut Stream<F>, group: i32, most: u64) -> u64 {
+    let bytes = stream.at_hand();
+    let (mut rest, mut count) = (bytes, 0_u64);
+    let operations = if group == COMMON { METADATA..=METADATA } else { 0..=METADATA.saturating_sub(1) };
+    while count < most
+        && let Some((length, [operation, behind @ ..])) = rest.split_first_chunk()
+        && operations.contains(operation)
+        && let Some(behind) =
+            usize::try_from(u32::from_be_bytes(*length).wrapping_sub(1)).ok().and_then(|at| behind.get(at..))
+    {
+        rest = behind;
+        count = count.wrapping_add(1);
+    }
+    let passed = bytes.len().wrapping_sub(rest.len());
+    stream.advance(passed);
+    count
 }
 
 /// Reads a change: a length, an operation, and what it needs (`AbstractStateChangeLogger`).
