@@ -10,12 +10,12 @@ mod suite {
     mod compat;
     mod damage;
     mod deep;
+    mod deep_raw;
     mod deep_state;
     mod diagnose;
     mod flink;
     mod golden;
     mod hostile;
-    mod hostile_state;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
@@ -29,6 +29,14 @@ mod suite {
     mod story;
     mod streams;
     mod tidy;
+
+    mod hostile_state {
+        mod databases;
+        mod made;
+        mod places;
+        mod streams;
+        mod table;
+    }
 
     mod interop {
         mod content;

@@ -28,6 +28,11 @@ impl KeyGroupRange {
         first > last
     }
 
+    /// Whether a key group is one of them.
+    pub fn has(self, group: u16) -> bool {
+        i64::from(group).checked_sub(self.start.into()).is_some_and(|at| (0..i64::from(self.count)).contains(&at))
+    }
+
     /// The key groups of subtask `index` of `parallelism`
     /// (`KeyGroupRangeAssignment.computeKeyGroupRangeForOperatorIndex`); `None` where the numbers make no sense.
     pub fn of_subtask(max_parallelism: i32, parallelism: i32, index: i32) -> Option<Self> {

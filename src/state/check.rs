@@ -9,8 +9,10 @@
 //! `progress` of all functions hears how many more bytes were read.
 
 mod canonical;
+mod change;
 mod changelog;
 mod channel;
+mod described;
 mod findings;
 mod frames;
 mod head;
@@ -18,6 +20,7 @@ mod heap;
 mod keyed;
 mod layout;
 mod operator;
+mod raw_timers;
 mod steps;
 
 pub use changelog::changelog_segment;
@@ -25,6 +28,7 @@ pub use channel::{ChannelPart, channel_state};
 pub use head::{DatabaseSummary, database_meta};
 pub use keyed::{KeyedSummary, keyed_stream};
 pub use operator::{OperatorSummary, operator_stream};
+pub use raw_timers::raw_timers;
 
 #[cfg(doc)]
 use crate::model::{Checked, Damage, Effect};

@@ -61,6 +61,7 @@ const DISTRIBUTION_MODE: &str = "OPERATOR_STATE_DISTRIBUTION_MODE";
 const KEY: &str = "KEY_SERIALIZER";
 const NAMESPACE: &str = "NAMESPACE_SERIALIZER";
 const VALUE: &str = "VALUE_SERIALIZER";
+const USER_KEY: &str = "USER_KEY_SERIALIZER";
 
 /// One named state: its kind, options and serializers, all in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,6 +157,14 @@ impl StateMeta {
     pub(super) fn has_keyed_type(&self) -> bool {
         let name = self.option(KEYED_STATE_TYPE);
         KeyedStateType::ALL.iter().any(|(_, known)| Some(*known) == name)
+    }
+
+    /// The name of an option or of the role of a serializer that is none of Flink's (`CommonOptionsKeys`,
+    /// `CommonSerializerKeys`; the last of them is of Flink 2).
+    pub(super) fn unknown_part(&self) -> Option<&str> {
+        let options = self.options.iter().map(|(name, _)| (name, [KEYED_STATE_TYPE, DISTRIBUTION_MODE, "", ""]));
+        let roles = self.serializers.iter().map(|(role, _)| (role, [KEY, NAMESPACE, VALUE, USER_KEY]));
+        options.chain(roles).find(|(name, known)| !known.contains(&name.as_str())).map(|(name, _)| name.as_str())
     }
 
     /// How operator state is handed out.

@@ -7,7 +7,10 @@
 mod classes;
 mod codec;
 mod hash;
+mod jdk;
 mod opaque;
+mod releases;
+mod sound;
 mod value;
 
 pub(super) use codec::other_version;

@@ -3,6 +3,7 @@
 //! A process is bound to one core (`taskset`), and what counts is the time that its main thread has had of it, user and
 //! system, from `/proc/PID/schedstat`: other work makes it wait, which is not in that number.
 
+use crate::measure::middle;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -10,12 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What one run took.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Took {
+#[derive(Clone, Copy)]
+struct Took {
     /// Time of a core, user and system.
-    pub cpu: Duration,
+    cpu: Duration,
     /// From start to end.
-    pub wall: Duration,
+    wall: Duration,
 }
 
 /// The same program on these cores alone, such as `0` or `0,1`.
@@ -32,7 +33,7 @@ pub fn on_cores(cores: &str, command: &Command) -> Command {
 }
 
 /// Runs a program that must end with this exit code.
-pub fn run(command: &mut Command, code: i32) -> Took {
+fn run(command: &mut Command, code: i32) -> Took {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let start = Instant::now();
     let mut child = command.spawn().expect("a program that can be run");
@@ -57,8 +58,8 @@ fn await_end(child: &Child, start: Instant) -> Duration {
     }
 }
 
-/// The medians of what several programs take, run in turn; all run once before it counts. Each must end with code 0.
-pub fn in_turn<const N: usize>(rounds: usize, mut commands: [Command; N]) -> [Took; N] {
+/// What several programs take, run in turn; all run once before it counts. Each must end with code 0.
+fn all_in_turn<const N: usize>(rounds: usize, mut commands: [Command; N]) -> [Vec<Took>; N] {
     let mut all: [Vec<Took>; N] = std::array::from_fn(|_| Vec::new());
     for round in 0..=rounds {
         for (command, took) in commands.iter_mut().zip(&mut all) {
@@ -68,14 +69,18 @@ pub fn in_turn<const N: usize>(rounds: usize, mut commands: [Command; N]) -> [To
             }
         }
     }
-    all.map(|took| {
-        let middle = |of: fn(&Took) -> Duration| {
-            let mut times: Vec<Duration> = took.iter().map(of).collect();
-            times.sort();
-            times[times.len() / 2]
-        };
-        Took { cpu: middle(|took| took.cpu), wall: middle(|took| took.wall) }
-    })
+    all
+}
+
+/// The medians of what several programs take of a core, run in turn.
+pub fn in_turn<const N: usize>(rounds: usize, commands: [Command; N]) -> [Duration; N] {
+    all_in_turn(rounds, commands).map(|took| middle(took.iter().map(|took| took.cpu).collect()))
+}
+
+/// The shortest times from start to end of several programs, run in turn: where several cores are needed, other work on
+/// them is not told apart, and the best of many rounds had the least of it.
+pub fn best_in_turn<const N: usize>(rounds: usize, commands: [Command; N]) -> [Duration; N] {
+    all_in_turn(rounds, commands).map(|took| took.iter().map(|took| took.wall).min().unwrap_or_default())
 }
 
 /// What a program prints, if it is there and ends well.

@@ -26,14 +26,14 @@ find "$seeds" ../../testdata/rocksdb -type f -size -64k -print0 | while IFS= rea
             elif head -c 200 "$file" | grep -qa 'leveldb.BytewiseComparator'; then
                 target=manifest
             else
-                target='keyed operator changelog channel'
+                continue
             fi
             ;;
     esac
-    for one in $target; do
-        cp "$file" "corpus/$one/$(sha256sum "$file" | cut -c1-16)"
-    done
+    cp "$file" "corpus/$target/$(sha256sum "$file" | cut -c1-16)"
 done
+# Streams of state, with what their handles say in front.
+FUZZ_SEEDS=$PWD/corpus cargo test --manifest-path ../../Cargo.toml --test suite seeds_for_the_fuzzer
 for target in "${targets[@]}"; do
     cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=1024 \
         -timeout=10

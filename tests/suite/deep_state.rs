@@ -48,6 +48,44 @@ impl Kind {
         }
     }
 
+    /// What the handle says, in the form of `tests/fuzz/fuzz_targets/handle`.
+    fn as_bytes(&self) -> Vec<u8> {
+        fn put(out: &mut Vec<u8>, offsets: &[i64]) {
+            out.extend_from_slice(&(offsets.len() as u16).to_be_bytes());
+            offsets.iter().for_each(|offset| out.extend_from_slice(&(*offset as i32).to_be_bytes()));
+        }
+        let mut out = Vec::new();
+        match self {
+            Kind::Keyed(groups, max) => {
+                out.push(u8::from(groups.kind == KeyGroupsKind::Savepoint));
+                out.extend_from_slice(&(*max as u16).to_be_bytes());
+                out.extend_from_slice(&groups.range.start.to_be_bytes());
+                put(&mut out, &groups.offsets);
+            }
+            Kind::Operator(states) => {
+                out.push(states.len() as u8);
+                for state in states {
+                    let name = state.name.to_str();
+                    out.push(name.len() as u8);
+                    out.extend_from_slice(name.as_bytes());
+                    out.push(state.mode as u8);
+                    put(&mut out, &state.offsets);
+                }
+            }
+            Kind::Database => out.extend_from_slice(&[0; 9]),
+            Kind::Changelog(offsets) => put(&mut out, offsets),
+            Kind::Channel(parts) => {
+                let parts = parts.get(..parts.len().min(255)).unwrap_or_default();
+                out.push(parts.len() as u8);
+                for part in parts {
+                    put(&mut out, &part.offsets);
+                    out.extend_from_slice(&(part.size as i32).to_be_bytes());
+                }
+            }
+        }
+        out
+    }
+
     fn of_bytes(&self, bytes: &[u8]) -> Checked {
         self.check(&bytes, &|_| {})
     }
@@ -291,7 +329,12 @@ fn every_cut_and_every_flipped_byte_in_frames_is_found() {
                             assert!(same, "{}: byte {at} ^ {flip:02x}", stream.from);
                             row.same += 1;
                         }
-                        true => {}
+                        true => {
+                            if std::env::var_os("SHOW").is_some() && place == "head" {
+                                let near = &stream.bytes[at.saturating_sub(24)..(at + 16).min(body)];
+                                println!("missed {} {flip:02x} {at}: {}", stream.kind.name(), near.escape_ascii());
+                            }
+                        }
                     }
                 }
                 let cut = stream.kind.of_bytes(&stream.bytes[..at]);
@@ -340,6 +383,30 @@ fn every_cut_of_changes_and_in_flight_buffers_is_found() {
         assert!(table.values().all(|row| row.opaque * 100 <= row.tried), "{name}: {table:?}");
         assert!(!table.is_empty(), "{name} has none that is short enough");
     }
+}
+
+/// Streams with what their handles say in front, as `tests/fuzz/fuzz_targets` reads them, into the directories that
+/// `tests/fuzz/run.sh` names.
+#[test]
+fn seeds_for_the_fuzzer() {
+    let Some(directory) = std::env::var_os("FUZZ_SEEDS").map(PathBuf::from) else { return };
+    let mut known = BTreeSet::new();
+    for archive in archives() {
+        let case = Case::unpack(&archive);
+        for stream in metadata_files(&case.tree()).iter().flat_map(|metadata| streams(&case, metadata)) {
+            let (kind, handle) = (stream.kind.name(), stream.kind.as_bytes());
+            // One of each head and length will do.
+            let alike = (kind, stream.bytes.len(), stream.bytes.iter().take(300).copied().collect::<Vec<u8>>());
+            if stream.bytes.len() < 60_000 && known.insert(alike) {
+                // The description of a database is a head of keyed state.
+                let target = directory.join(if kind == "database" { "keyed" } else { kind });
+                fs::create_dir_all(&target).expect("a directory");
+                let seed = [handle, stream.bytes].concat();
+                fs::write(target.join(format!("corpus-{}", known.len())), seed).expect("a seed");
+            }
+        }
+    }
+    assert!(known.len() > 100, "{} seeds", known.len());
 }
 
 /// Streams beyond this are not damaged byte by byte.

@@ -7,7 +7,7 @@
 use super::findings::damage;
 use super::frames::FRAMES;
 use super::keyed::{Located, Walk};
-use super::layout::pass_key;
+use super::layout::{Misplaced, pass_key};
 use super::steps::{Row, Steps, word};
 use crate::model::damage::Effect;
 use crate::state::canonical::{DELIMITER, END_OF_KEY_GROUP, LAST_OF_STATE, prefix_bytes};
@@ -214,7 +214,9 @@ where
     let has_mark = group >> 7 != 0 && (prefix == 1 || group >> 15 != 0);
     let of_group = Group { number: group, prefix: if has_mark { 0 } else { prefix }, hashes };
     let mut seen = vec![false; header.states.len()];
-    let mut wrong_group: Option<(u64, u64)> = None;
+    let mut misplaced = Misplaced::default();
+    // The hash map backend reads what it wrote as well as what a database did; a database takes all keys.
+    let (range, strict) = (walk.range, !walk.sorted);
     while let Some(number) = next_state(stream, header.states.len())? {
         if seen.get_mut(number).is_some_and(|seen| std::mem::replace(seen, true)) {
             walk.add(Effect::Starts, stream, stream.offset(), format_args!("state {number} a second time"));
@@ -231,13 +233,15 @@ where
             let first = stream.u8();
             let read = match (&first, shape) {
                 (Ok(first), Some(shape)) => key(stream, shape, (*first, prefix), group, walk.max_parallelism),
-                _ => Ok(true),
+                _ => Ok(Found::default()),
             };
-            let right = leave(stream, outer, end, read, walk)?.unwrap_or(true);
+            let found = leave(stream, outer, end, read, walk)?.unwrap_or_default();
             let first = first?;
-            if !right {
-                let (_, count) = wrong_group.get_or_insert((at, 0));
-                *count = count.saturating_add(1);
+            if found.prefix.or(found.hashed).is_some() {
+                let of_queue = shape.is_some_and(|shape| matches!(shape.kind, Kind::Queue));
+                // The place of a value is that of its prefix, the place of an element that of its hash.
+                let decisive = if of_queue { found.hashed } else { found.prefix };
+                misplaced.note(at, strict && decisive.is_some_and(|group| !range.has(group)));
             }
             if !in_order {
                 walk.add(Effect::Starts, stream, at, "a key that does not come behind the one before it");
@@ -258,9 +262,8 @@ where
             }
         }
     }
-    if let Some((at, count)) = wrong_group {
-        let problem = format!("{count} keys belong into other key groups, here the first");
-        walk.add(Effect::Starts, stream, at, problem);
+    if let Some((effect, at, problem)) = misplaced.problem("keys") {
+        walk.add(effect, stream, at, problem);
     }
     Ok(())
 }
@@ -334,32 +337,41 @@ where
     Ok(value)
 }
 
-/// Reads a key behind its first byte, and says whether it belongs into the key group.
+/// The key groups that a key belongs into, where they are not the one it stands in.
+#[derive(Default)]
+struct Found {
+    /// By the number before it.
+    prefix: Option<u16>,
+    /// By its hash.
+    hashed: Option<u16>,
+}
+
+/// Reads a key behind its first byte, and gives the key groups that it belongs into.
 fn key<F: Fill>(
     stream: &mut Stream<F>,
     shape: &Shape<'_>,
     (first, prefix): (u8, usize),
     group: u16,
     max_parallelism: u16,
-) -> Result<bool, ReadError> {
+) -> Result<Found, ReadError> {
     let mut number = u16::from(first & !LAST_OF_STATE);
     if prefix == 2 {
         number = (number << 8) | u16::from(stream.u8()?);
     }
-    let mut right = number == group;
+    let mut found = Found { prefix: (number != group).then_some(number), hashed: None };
     if matches!(shape.kind, Kind::Queue) {
         match shape.key.timer_parts() {
             Some((key, namespace)) => {
                 stream.i64()?;
-                right &= pass_key(key, stream, group, max_parallelism)?;
+                found.hashed = pass_key(key, stream, group, max_parallelism)?;
                 namespace.skip_value(stream)?;
             }
             None => shape.key.skip_value(stream)?,
         }
-        return Ok(right);
+        return Ok(found);
     }
     let start = stream.offset();
-    right &= pass_key(shape.key, stream, group, max_parallelism)?;
+    found.hashed = pass_key(shape.key, stream, group, max_parallelism)?;
     if shape.ambiguous {
         pass_length(stream, start)?;
     }
@@ -373,7 +385,7 @@ fn key<F: Fill>(
     if let Kind::Map(key, _) = &shape.kind {
         key.skip_value(stream)?;
     }
-    Ok(right)
+    Ok(found)
 }
 
 /// Compares the length of what was read since `start`, low byte first and as many bytes as it needs.

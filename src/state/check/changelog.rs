@@ -1,9 +1,11 @@
 //! Changelog segments (`StateChangeFormat`, `ChangelogStreamWrapper`): a flag for compression, and then sets of changes, of
 //! which handles name those that they need by their offset behind the flag, decompressed.
 
+use super::change::{METADATA, States};
 use super::findings::{Findings, Progress, damage};
 use super::frames::{self, FRAMES, Frames};
 use super::keyed::{Located, drain};
+use super::layout::is_opaque;
 use crate::model::damage::{Checked, Effect};
 use crate::state::key_group::UPPER_BOUND_MAX_PARALLELISM;
 use crate::wire::stream::Fill;
@@ -13,8 +15,6 @@ use std::io;
 const SECTION: &str = "changes";
 /// The key group of descriptions of states (`StateChangeLoggerImpl.COMMON_KEY_GROUP`).
 const COMMON: i32 = -1;
-/// `StateChangeOperation.METADATA`; all others are less.
-const METADATA: u8 = 8;
 
 /// Checks a changelog segment. `offsets` are those that handles name.
 ///
@@ -171,6 +171,7 @@ where
 {
     let groups = stream.count("the number of key groups", 8)?;
     let mut last = None;
+    let mut states = States::default();
     for _ in 0..groups {
         let at = stream.offset();
         let count = stream.i32()?;
@@ -195,9 +196,11 @@ where
         }
         let mut left = count;
         while left > 0 {
-            left = left.saturating_sub(changes_at_hand(stream, group, left));
+            if group != COMMON && states.is_empty() {
+                left = left.saturating_sub(changes_at_hand(stream, left));
+            }
             if left > 0 {
-                change(stream, group, needed, findings)?;
+                change(stream, group, needed, &mut states, findings)?;
                 left = left.saturating_sub(1);
             }
         }
@@ -205,17 +208,18 @@ where
     Ok(())
 }
 
-/// Passes over no more than `most` changes at hand, as long as nothing is wrong with them, and says how many these were.
+/// Passes over no more than `most` changes at hand of states that nothing is known of, as long as nothing is wrong with them,
+/// and says how many these were.
 #[inline]
-fn changes_at_hand<F: Fill>(stream: &mut Stream<F>, group: i32, most: u64) -> u64 {
+fn changes_at_hand<F: Fill>(stream: &mut Stream<F>, most: u64) -> u64 {
     let bytes = stream.at_hand();
     let (mut rest, mut count) = (bytes, 0_u64);
-    let operations = if group == COMMON { METADATA..=METADATA } else { 0..=METADATA.saturating_sub(1) };
     while count < most
-        && let Some((length, [operation, behind @ ..])) = rest.split_first_chunk()
-        && operations.contains(operation)
-        && let Some(behind) =
-            usize::try_from(u32::from_be_bytes(*length).wrapping_sub(1)).ok().and_then(|at| behind.get(at..))
+        && let Some((length, change)) = rest.split_first_chunk()
+        && let Ok(length) = usize::try_from(u32::from_be_bytes(*length))
+        && let Some((change, behind)) = change.split_at_checked(length)
+        // An operation and the number of the state.
+        && let [0..METADATA, _, _, ..] = change
     {
         rest = behind;
         count = count.wrapping_add(1);
@@ -226,21 +230,49 @@ fn changes_at_hand<F: Fill>(stream: &mut Stream<F>, group: i32, most: u64) -> u6
 }
 
 /// Reads a change: a length, an operation, and what it needs (`AbstractStateChangeLogger`).
-fn change<F: Fill>(stream: &mut Stream<F>, group: i32, needed: bool, findings: &mut Findings) -> Result<(), ReadError>
+fn change<F: Fill>(
+    stream: &mut Stream<F>,
+    group: i32,
+    needed: bool,
+    states: &mut States,
+    findings: &mut Findings,
+) -> Result<(), ReadError>
 where
     Stream<F>: Located,
 {
     let length = stream.count("the length of a change", 1)?;
     let at = stream.offset();
     let end = at.saturating_add(length);
-    if length > 0 {
-        let operation = stream.u8()?;
-        if (group == COMMON) != (operation == METADATA) || operation > METADATA {
-            let problem = format!("operation {operation} on key group {group}");
-            note(effect(needed), stream, at, problem, findings);
-        }
-    } else {
+    if length == 0 {
         note(effect(needed), stream, at, "an empty change", findings);
+        return Ok(());
     }
-    stream.skip(end.saturating_sub(stream.offset()))
+    let operation = stream.u8()?;
+    if (group == COMMON) != (operation == METADATA) || operation > METADATA {
+        let problem = format!("operation {operation} on key group {group}");
+        note(effect(needed), stream, at, problem, findings);
+        return stream.skip(end.saturating_sub(stream.offset()));
+    }
+    let outer = stream.limit(end);
+    let read = states.read(stream, operation);
+    stream.limit(outer);
+    let left = end.saturating_sub(stream.offset());
+    match read {
+        Ok(()) if left > 0 => {
+            let at = stream.offset();
+            note(Effect::Starts, stream, at, format_args!("{left} bytes behind a change"), findings);
+        }
+        Ok(()) => {}
+        Err(error) => {
+            let error = match error {
+                ReadError::Damaged(error) if error.section != FRAMES => error,
+                error => return Err(error),
+            };
+            // What is opaque is said once for the segment.
+            if !is_opaque(&error) {
+                report(effect(needed), stream, &error, findings);
+            }
+        }
+    }
+    stream.skip(left)
 }

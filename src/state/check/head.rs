@@ -1,13 +1,10 @@
-//! The heads of streams: read as a whole, since they are small, and judged by what Flink does with the descriptions in
-//! them (`RegisteredKeyValueStateBackendMetaInfo`, `RegisteredPriorityQueueStateBackendMetaInfo`,
-//! `RegisteredOperatorStateBackendMetaInfo`, `RegisteredBroadcastStateBackendMetaInfo`).
+//! The heads of streams: read as a whole, since they are small. What is judged of them is in [`described`].
 
+use super::described;
 use super::findings::Findings;
 use crate::model::damage::{Checked, Effect};
 use crate::state::keyed::KeyedHeader;
-use crate::state::meta::{BackendStateType, StateMeta};
 use crate::wire::{DecodeError, Problem, ReadAt, Reader};
-use std::collections::BTreeSet;
 use std::io;
 
 /// A head that is longer is not read. The largest of real jobs are of some ten thousand bytes.
@@ -58,59 +55,6 @@ pub(super) fn read<T>(
     }
 }
 
-/// Where a stream of keyed state goes on: a description that fails Flink's restore, and what only looks wrong.
-pub(super) fn judge_keyed(header: &KeyedHeader, findings: &mut Findings) {
-    judge_names(&header.states, findings);
-    for state in &header.states {
-        let problem = match state.kind {
-            BackendStateType::KeyValue | BackendStateType::KeyValueV2 if state.value().is_none() => {
-                "it has no serializer of values"
-            }
-            BackendStateType::KeyValue | BackendStateType::KeyValueV2 if state.namespace().is_none() => {
-                "it has no serializer of namespaces"
-            }
-            BackendStateType::KeyValue | BackendStateType::KeyValueV2 if !state.has_keyed_type() => {
-                "its kind of keyed state is none of Flink's"
-            }
-            BackendStateType::PriorityQueue if state.value().is_none() => "it has no serializer of elements",
-            BackendStateType::Operator | BackendStateType::Broadcast => "it is no keyed state",
-            _ => continue,
-        };
-        findings.add(Effect::Fails, HEAD, 0, format_args!("state {:?}: {problem}", state.name));
-    }
-}
-
-/// The same of operator state.
-pub(super) fn judge_operator(lists: &[StateMeta], broadcasts: &[StateMeta], findings: &mut Findings) {
-    judge_names(lists, findings);
-    judge_names(broadcasts, findings);
-    let wrong = |state: &StateMeta, kind: BackendStateType| match () {
-        () if state.kind != kind => Some("it is not of the kind that its place is for"),
-        () if state.value().is_none() => Some("it has no serializer of values"),
-        () if kind == BackendStateType::Broadcast && state.broadcast_key().is_none() => {
-            Some("it has no serializer of keys")
-        }
-        () if state.distribution().is_none() => Some("how it is handed out is none of Flink's ways"),
-        () => None,
-    };
-    let lists = lists.iter().map(|state| (state, BackendStateType::Operator));
-    let broadcasts = broadcasts.iter().map(|state| (state, BackendStateType::Broadcast));
-    for (state, kind) in lists.chain(broadcasts) {
-        if let Some(problem) = wrong(state, kind) {
-            findings.add(Effect::Fails, HEAD, 0, format_args!("state {:?}: {problem}", state.name));
-        }
-    }
-}
-
-fn judge_names(states: &[StateMeta], findings: &mut Findings) {
-    let mut seen = BTreeSet::new();
-    for state in states {
-        if !seen.insert(&state.name) {
-            findings.add(Effect::Starts, HEAD, 0, format_args!("state {:?} is described twice", state.name));
-        }
-    }
-}
-
 pub(super) const HEAD: &str = "head";
 
 /// What is known of the description of an embedded database.
@@ -131,7 +75,7 @@ pub fn database_meta(source: &dyn ReadAt, progress: &dyn Fn(u64)) -> io::Result<
     let mut findings = Findings::default();
     let header = match read(source, "description of a database", KeyedHeader::read)? {
         Ok((header, end)) => {
-            judge_keyed(&header, &mut findings);
+            described::judge_keyed(&header, &mut findings);
             let left = source.size().saturating_sub(end);
             if left > 0 {
                 findings.add(Effect::Starts, HEAD, end, format_args!("{left} bytes behind the end"));

@@ -2,7 +2,7 @@
 //! describes, each with its number, its count and its entries.
 
 use super::keyed::{Located, Walk};
-use super::layout::Layout;
+use super::layout::{Layout, Misplaced};
 use crate::model::damage::Effect;
 use crate::state::keyed::KeyedHeader;
 use crate::wire::stream::Fill;
@@ -58,16 +58,15 @@ where
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             return Err(stream.error_at(at, Problem::ImpossibleCount { what: "the number of entries", count, left }));
         }
-        let mut wrong = None;
+        let mut wrong = Misplaced::default();
         let mut done = 0;
-        let passed = layout.pass_all(stream, count, group, walk.max_parallelism, &mut done, |at| {
-            let (_, count) = wrong.get_or_insert((at, 0_u64));
-            *count = count.saturating_add(1);
+        let range = walk.range;
+        let passed = layout.pass_all(stream, count, group, walk.max_parallelism, &mut done, |at, other| {
+            wrong.note(at, layout.is_queue && !range.has(other));
         });
         walk.entries = walk.entries.saturating_add(done);
-        if let Some((at, count)) = wrong {
-            let problem = format!("{count} keys of state {state} belong into other key groups, here the first");
-            walk.add(Effect::Starts, stream, at, problem);
+        if let Some((effect, at, problem)) = wrong.problem(format_args!("keys of state {state}")) {
+            walk.add(effect, stream, at, problem);
         }
         passed?;
     }

@@ -3,7 +3,8 @@
 use super::findings::{Findings, Progress, damage};
 use super::frames::{self, FRAMES, Frames};
 use super::head::{self, HEAD};
-use super::{canonical, heap};
+use super::{canonical, described, heap};
+use crate::model::KeyGroupRange;
 use crate::model::damage::{Checked, Effect};
 use crate::model::handle::{KeyGroups, KeyGroupsKind};
 use crate::state::keyed::{KeyedBody, KeyedHeader};
@@ -40,6 +41,8 @@ pub(super) struct Place {
 pub(super) struct Walk<'w> {
     pub(super) header: &'w KeyedHeader,
     pub(super) max_parallelism: u16,
+    /// The key groups of the handle.
+    pub(super) range: KeyGroupRange,
     pub(super) findings: &'w mut Findings,
     pub(super) entries: u64,
     /// The key group that is read, for people.
@@ -183,11 +186,12 @@ fn keyed(
     let compressed = header.as_ref().map_or(flag, |header| Some(header.compressed));
     let mut entries = 0;
     if let Some(header) = &header {
-        head::judge_keyed(header, &mut findings);
+        described::judge_keyed(header, &mut findings);
         let max_parallelism = u16::try_from(max_parallelism).unwrap_or(u16::MAX);
         let sorted = body == KeyedBody::Canonical && groups.kind != KeyGroupsKind::Savepoint;
         let section = String::new();
-        let mut walk = Walk { header, max_parallelism, findings: &mut findings, entries: 0, section, sorted };
+        let range = groups.range;
+        let mut walk = Walk { header, max_parallelism, range, findings: &mut findings, entries: 0, section, sorted };
         walk_groups(source, &places, body, &mut walk, progress)?;
         entries = walk.entries;
     } else if body == KeyedBody::Heap {

@@ -3,6 +3,7 @@
 //! Entries at hand that are beyond any doubt are passed by their [`Steps`], all others by [`Layout::pass`].
 
 use super::steps::{Row, Steps, word};
+use crate::model::damage::Effect;
 use crate::state::key_group::{HashesOfGroup, assign_to_key_group};
 use crate::state::keyed::KeyedHeader;
 use crate::state::meta::{BackendStateType, StateMeta};
@@ -23,6 +24,8 @@ pub(super) struct Layout<'h> {
     parts: Vec<Part<'h>>,
     quick: Option<Steps>,
     row: Option<Row>,
+    /// Whether the entries are the elements of a queue.
+    pub(super) is_queue: bool,
     /// Bytes of the shortest entry.
     pub(super) shortest: usize,
 }
@@ -41,26 +44,32 @@ impl<'h> Layout<'h> {
         let shortest = parts.len();
         let quick = quick(&parts);
         let row = quick.as_ref().and_then(Steps::row);
-        Some(Layout { quick, row, parts, shortest })
+        let is_queue = state.kind == BackendStateType::PriorityQueue;
+        Some(Layout { quick, row, parts, is_queue, shortest })
     }
 
-    /// Passes over an entry, and says whether its key belongs into the key group, as far as that can be told.
-    pub(super) fn pass<I: Input>(&self, input: &mut I, group: u16, max_parallelism: u16) -> Result<bool, I::Error> {
-        let mut right = true;
+    /// Passes over an entry, and gives the key group of its key where that is another one.
+    pub(super) fn pass<I: Input>(
+        &self,
+        input: &mut I,
+        group: u16,
+        max_parallelism: u16,
+    ) -> Result<Option<u16>, I::Error> {
+        let mut other = None;
         for part in &self.parts {
             match *part {
                 Part::Time => {
                     input.i64()?;
                 }
                 Part::Value(serializer) => serializer.skip_value(input)?,
-                Part::Key(serializer) => right &= pass_key(serializer, input, group, max_parallelism)?,
+                Part::Key(serializer) => other = pass_key(serializer, input, group, max_parallelism)?,
             }
         }
-        Ok(right)
+        Ok(other)
     }
 
-    /// Passes over `count` entries. `each` hears of every entry whose key is in the wrong key group, with its offset,
-    /// and `done` how many were passed.
+    /// Passes over `count` entries. `each` hears of every entry whose key is in the wrong key group, with its offset and
+    /// the key group of the key, and `done` how many were passed.
     pub(super) fn pass_all<F: Fill>(
         &self,
         stream: &mut Stream<F>,
@@ -68,7 +77,7 @@ impl<'h> Layout<'h> {
         group: u16,
         max_parallelism: u16,
         done: &mut u64,
-        mut each: impl FnMut(u64),
+        mut each: impl FnMut(u64, u16),
     ) -> Result<(), ReadError> {
         let hashes = HashesOfGroup::new(group, max_parallelism);
         let mut left = count;
@@ -93,8 +102,8 @@ impl<'h> Layout<'h> {
             stream.advance(passed);
             if left > 0 {
                 let at = stream.offset();
-                if !self.pass(stream, group, max_parallelism)? {
-                    each(at);
+                if let Some(other) = self.pass(stream, group, max_parallelism)? {
+                    each(at, other);
                 }
                 left = left.wrapping_sub(1);
                 *done = done.wrapping_add(1);
@@ -104,18 +113,63 @@ impl<'h> Layout<'h> {
     }
 }
 
-/// Passes over a key, and says whether it belongs into the key group, as far as that can be told.
+/// Keys that stand in the wrong key group.
+#[derive(Default)]
+pub(super) struct Misplaced {
+    /// How many there are, and where the first one is.
+    count: u64,
+    first: u64,
+    /// Where the first one is that keeps Flink from starting.
+    fatal: Option<u64>,
+}
+
+impl Misplaced {
+    /// Takes note of one, which `is_fatal` says that Flink refuses: a queue has room for the key groups of its subtask and
+    /// no other (`HeapPriorityQueueSet.globalKeyGroupToLocalIndex`), where a table takes every key for one of the key group
+    /// it stands in (`StateTable.put`).
+    pub(super) fn note(&mut self, at: u64, is_fatal: bool) {
+        if self.count == 0 {
+            self.first = at;
+        }
+        self.count = self.count.saturating_add(1);
+        if is_fatal {
+            self.fatal.get_or_insert(at);
+        }
+    }
+
+    /// What that comes to, where it is, and what to say of it.
+    pub(super) fn problem(&self, what: impl std::fmt::Display) -> Option<(Effect, u64, String)> {
+        let count = self.count;
+        match self.fatal {
+            _ if count == 0 => None,
+            Some(at) => {
+                let text = format!("{count} {what} belong into other key groups, this one into none of its subtask");
+                Some((Effect::Fails, at, text))
+            }
+            None => {
+                let text = format!("{count} {what} belong into other key groups, here the first");
+                Some((Effect::Starts, self.first, text))
+            }
+        }
+    }
+}
+
+/// Passes over a key, and gives the key group that it belongs into where that is another one and can be told.
 pub(super) fn pass_key<I: Input>(
     key: &SerializerSnapshot,
     input: &mut I,
     group: u16,
     max_parallelism: u16,
-) -> Result<bool, I::Error> {
+) -> Result<Option<u16>, I::Error> {
     if !key.is_hashable() {
-        return key.skip_value(input).map(|()| true);
+        return key.skip_value(input).map(|()| None);
     }
-    let hash = key.hash_value(input)?;
-    Ok(assign_to_key_group(hash, max_parallelism) == group)
+    // `StateTable.checkKeyNamespacePreconditions`, `KeyGroupRangeAssignment.assignToKeyGroup`.
+    if key.is_string() && input.window()?.first() == Some(&0) {
+        return Err(input.invalid_at(input.offset(), "a key that is null"));
+    }
+    let other = assign_to_key_group(key.hash_value(input)?, max_parallelism);
+    Ok((other != group).then_some(other))
 }
 
 /// Passes over entries that are a word with bytes before and behind, as long as nothing is wrong with them; gives what comes

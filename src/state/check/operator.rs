@@ -1,6 +1,7 @@
 //! Streams of operator state (`OperatorStateRestoreOperation`): the handle says where each element starts, and they lie one
 //! behind the other.
 
+use super::described;
 use super::findings::{Findings, Progress, damage};
 use super::frames::{self, Frames};
 use super::head::{self, HEAD};
@@ -96,7 +97,7 @@ fn judged(
             return Ok(OperatorSummary { checked: findings.into_checked(), header: None });
         }
     };
-    head::judge_operator(&header.lists, &header.broadcasts, &mut findings);
+    described::judge_operator(&header.lists, &header.broadcasts, &mut findings);
     agree(&header, states, &mut findings);
     bounds(source.size(), states, &mut findings);
     let elements: Vec<Element<'_>> = states.iter().map(|state| element(&header, &state.name.to_str())).collect();

@@ -1,6 +1,7 @@
 //! Serializer snapshots, bytes ↔ model.
 
 use super::classes::{self, COMPOSITE, Composite, SIMPLE};
+use super::releases::{self, Name};
 use super::{Content, Outer, SerializerSnapshot, opaque};
 use crate::wire::put;
 use crate::wire::{Decoded, EncodeError, Problem, Reader};
@@ -37,7 +38,8 @@ impl SerializerSnapshot {
         match input.i32()? {
             PROXY_VERSION => Self::read_versioned(input),
             other => {
-                Err(input.error_at(at, other_version(other, format!("version {other} of a serializer's snapshot"))))
+                let text = format!("version {other} of a serializer's snapshot");
+                Err(input.error_at(at, newer_version(other, PROXY_VERSION, text)))
             }
         }
     }
@@ -96,13 +98,16 @@ pub(super) fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerS
     let version = input.i32()?;
     if let Some(row) = SIMPLE.iter().find(|row| row.class == class) {
         if version != super::SIMPLE_VERSION {
-            return Err(input.error_at(version_at, other_version(version, format!("version {version} of {class}"))));
+            let problem = newer_version(version, super::SIMPLE_VERSION, format!("version {version} of {class}"));
+            return Err(input.error_at(version_at, problem));
         }
         return Ok(SerializerSnapshot { class: Cow::Borrowed(row.class), version, content: Content::Simple(row) });
     }
     if let Some(kind) = COMPOSITE.iter().find(|row| row.class == class) {
-        if version != super::COMPOSITE_VERSION {
-            return Err(input.error_at(version_at, other_version(version, format!("version {version} of {class}"))));
+        // `CompositeTypeSerializerSnapshot.readSnapshot` takes whatever is above 2 for the version that it knows.
+        if version != super::COMPOSITE_VERSION && version <= MOST_VERSIONS {
+            let problem = newer_version(version, super::COMPOSITE_VERSION, format!("version {version} of {class}"));
+            return Err(input.error_at(version_at, problem));
         }
         let content = read_composite(input, kind, depth)?;
         return Ok(SerializerSnapshot { class: Cow::Borrowed(kind.class), version, content });
@@ -111,18 +116,29 @@ pub(super) fn read_at(input: &mut Reader<'_>, depth: u32) -> Decoded<SerializerS
         let content = read_enum(input)?;
         return Ok(SerializerSnapshot { class: Cow::Borrowed(ENUM), version, content });
     }
-    if let Some(content) = opaque::read(input, &class, version, depth.saturating_add(1))? {
+    if let Some(content) = opaque::read(input, &class, (version, version_at), depth.saturating_add(1))? {
         return Ok(SerializerSnapshot { class: Cow::Owned(class.into_owned()), version, content });
     }
     if !may_be_class(&class) {
         return Err(input.invalid_at(at, format_args!("{class:?} is not the name of a Java class")));
     }
-    Err(input.error_at(at, Problem::UnknownSerializer(class.into_owned())))
+    Err(input.error_at(
+        at,
+        match releases::judge(&class) {
+            Name::Possible => Problem::UnknownSerializer(class.into_owned()),
+            Name::DamagedFrom(known) => {
+                Problem::Invalid(format!("no release of Flink has the class {class}; the nearest is {known}"))
+            }
+            Name::OfNoRelease => {
+                Problem::UnknownVersion(format!("no release of Flink up to 2.3 has the class {class}"))
+            }
+        },
+    ))
 }
 
 /// Whether a class of Java's may have the name. A virtual machine takes nearly every character; those of Flink are of the
 /// language's own.
-fn may_be_class(name: &str) -> bool {
+pub(super) fn may_be_class(name: &str) -> bool {
     let of_flink = name.starts_with("org.apache.flink.");
     let is_fine = |c: char| match c {
         '.' | '_' | '$' => true,
@@ -137,8 +153,19 @@ fn may_be_class(name: &str) -> bool {
 /// large one is none at all.
 pub(in crate::state) fn other_version(version: i32, text: String) -> Problem {
     match version {
-        1..=32 => Problem::UnknownVersion(text),
+        1..=MOST_VERSIONS => Problem::UnknownVersion(text),
         _ => Problem::Invalid(text),
+    }
+}
+
+/// What no release is thought to reach.
+pub(super) const MOST_VERSIONS: i32 = 32;
+
+/// The same where every head that Flink since 1.8 writes has the known version or a later one: older ones fail.
+pub(super) fn newer_version(version: i32, known: i32, text: String) -> Problem {
+    match version > known {
+        true => other_version(version, text),
+        false => Problem::Invalid(text),
     }
 }
 

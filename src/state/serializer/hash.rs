@@ -70,6 +70,11 @@ impl SerializerSnapshot {
         }
     }
 
+    /// Whether values are strings, whose first byte is 0 for a null only.
+    pub(in crate::state) fn is_string(&self) -> bool {
+        matches!(&self.content, Content::Simple(row) if row.plain == Plain::String)
+    }
+
     /// Passes over a value, and gives Java's `hashCode` of it; 0 where [`SerializerSnapshot::is_hashable`] says no.
     pub(in crate::state) fn hash_value<I: Input>(&self, input: &mut I) -> Result<i32, I::Error> {
         match &self.content {

@@ -189,6 +189,10 @@ fn pass_var<I: Input>(input: &mut I) -> Result<u64, I::Error> {
         let byte = input.u8()?;
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
+            if value == 0 {
+                // Only a byte that is 0 is a null; the length of anything else is taken for one more than it is.
+                return Err(input.invalid_at(start, "a 0 of several bytes in a string"));
+            }
             if byte == 0 {
                 input.odd(start, "a number in a string that is longer than it need be");
             }

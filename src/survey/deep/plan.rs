@@ -54,7 +54,7 @@ impl<'a, 'm> Plan<'a, 'm> {
         match handle {
             KeyedHandle::KeyGroups(groups) => {
                 let (state, content) = match raw {
-                    true => (StateKind::RawKeyed, Content::Opaque(None)),
+                    true => (StateKind::RawKeyed, Content::RawKeyed { groups, max_parallelism }),
                     false => (StateKind::ManagedKeyed, Content::Keyed { groups, max_parallelism }),
                 };
                 self.stream(owner, state, &groups.stream, content);

@@ -207,6 +207,12 @@ impl Content<'_, '_> {
             Content::Keyed { groups, max_parallelism } => {
                 check::keyed_stream(source, groups, *max_parallelism, &silent)?.checked
             }
+            Content::RawKeyed { groups, max_parallelism } => {
+                match check::raw_timers(source, groups, *max_parallelism, &silent)? {
+                    Some(checked) => checked,
+                    None => pass(source)?,
+                }
+            }
             Content::Operator(states) => check::operator_stream(source, states, &silent)?.checked,
             Content::DatabaseMeta => check::database_meta(source, &silent)?.checked,
             Content::Sst(_) => rocksdb::check_sst(source, &silent)?.checked,

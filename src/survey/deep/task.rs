@@ -43,6 +43,8 @@ pub(super) enum Where<'m> {
 pub(super) enum Content<'a, 'm> {
     /// Managed keyed state.
     Keyed { groups: &'a KeyGroups<'m>, max_parallelism: i32 },
+    /// Raw keyed state: timers, or something that only its writer knows.
+    RawKeyed { groups: &'a KeyGroups<'m>, max_parallelism: i32 },
     /// Managed operator state.
     Operator(&'a [OperatorStateInfo<'m>]),
     /// The description of the states of a database.
@@ -229,7 +231,7 @@ impl<'a, 'm> Task<'a, 'm> {
 
     /// Whether reading it to its end shows that nothing is missing, whatever its handle says of the size.
     pub fn proves_its_size(&self) -> bool {
-        !matches!(self.work, Work::Stream { content: Content::Opaque(_), .. })
+        !matches!(self.work, Work::Stream { content: Content::Opaque(_) | Content::RawKeyed { .. }, .. })
     }
 }
 
@@ -242,6 +244,7 @@ impl Content<'_, '_> {
     fn word(&self) -> &'static str {
         match self {
             Content::Keyed { .. } => "keyed",
+            Content::RawKeyed { .. } => "raw",
             Content::Operator(_) => "operator",
             Content::DatabaseMeta => "description",
             Content::Sst(_) => "sst",
@@ -254,7 +257,7 @@ impl Content<'_, '_> {
     /// What the handles say of the stream.
     fn asked(&self) -> Option<String> {
         match self {
-            Content::Keyed { groups, max_parallelism } => {
+            Content::Keyed { groups, max_parallelism } | Content::RawKeyed { groups, max_parallelism } => {
                 Some(format!("{max_parallelism} {:?} {:?} {:?}", groups.range, groups.offsets, groups.class()))
             }
             Content::Operator(states) => Some(format!("{states:?}")),

@@ -1,7 +1,7 @@
 //! What is no file in the place of a state file, and files that change while they are read.
 
 use super::made::{Made, Wanted, empty_head, exclusive, handle, key_groups, keyed, sparse};
-use super::{Hostile, endure, found};
+use super::table::{Hostile, endure, found};
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;

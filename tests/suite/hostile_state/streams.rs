@@ -1,7 +1,7 @@
 //! Hostile streams: keyed and operator state, changes, in-flight buffers.
 
 use super::made::{Made, empty_head, key_groups, keyed, no_state, sparse, write};
-use super::{Hostile, endless, endure, endured, found};
+use super::table::{Hostile, endless, endure, endured, found};
 use chkctl::model::handle::{
     Changelog, ChangelogExtra, ChangesExtra, ChangesInFiles, ChannelInfo, OperatorStateInfo, StreamHandle,
 };
