@@ -25,6 +25,11 @@ pub(super) struct States {
 }
 
 impl States {
+    /// Whether none was described, so that there is nothing to be told of changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Reads what stands behind the operation of a change, whose end the stream is limited to.
     ///
     /// # Errors
