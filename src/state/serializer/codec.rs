@@ -146,7 +146,8 @@ pub(super) fn may_be_class(name: &str) -> bool {
         c if c.is_ascii_alphanumeric() => true,
         c => !of_flink && !c.is_control(),
     };
-    name.split('.').all(|part| !part.is_empty()) && name.chars().all(is_fine)
+    // What stands before a serializer is no class.
+    !name.ends_with("_SERIALIZER") && name.split('.').all(|part| !part.is_empty()) && name.chars().all(is_fine)
 }
 
 /// What is wrong with a version that is not the one that is known: a small number may be that of another release, a
@@ -192,6 +193,13 @@ fn read_composite(input: &mut Reader<'_>, kind: &'static Composite, depth: u32) 
     let count = input.count("the number of nested serializers", 6)?;
     if count == 0 || (kind.parts != 0 && count != kind.parts) {
         return Err(input.invalid_at(at, format_args!("{count} nested serializers in a {}", kind.name)));
+    }
+    // What follows would be taken for one serializer more, or less.
+    if let Outer::Class(class) = &outer
+        && let Some(size) = class.strip_prefix(super::TUPLES).and_then(|size| size.parse::<usize>().ok())
+        && size != count
+    {
+        return Err(input.invalid_at(at, format_args!("{count} nested serializers in a {class}")));
     }
     let mut nested = Vec::with_capacity(count.min(32));
     for _ in 0..count {

@@ -3,8 +3,10 @@
 //! Both are made of maps whose keys and values have lengths (`LinkedOptionalMapSerializer`), so what is inside of them
 //! need not be understood. The bytes are kept, and written back as they were.
 
-use super::codec::{MOST_VERSIONS, newer_version, read_at};
+use super::codec::{MOST_VERSIONS, may_be_class, newer_version, read_at};
+use super::releases::differing;
 use super::{Content, SerializerSnapshot};
+use crate::model::damage::Effect;
 use crate::wire::{DecodeError, Decoded, Input, Problem, Reader};
 
 /// `PojoSerializerSnapshot`.
@@ -31,6 +33,8 @@ pub(super) struct Opaque {
     pub(super) fields: Option<Vec<Field>>,
     /// Flags that are neither 0 nor 1.
     pub(super) odd_flags: usize,
+    /// What is wrong with the maps that are not kept.
+    pub(super) notes: Vec<(Effect, String)>,
     /// Everything behind the version.
     pub(super) raw: Vec<u8>,
 }
@@ -68,19 +72,28 @@ pub(super) fn read(
     let of = input.utf()?.to_string();
     let mut fields = Vec::new();
     let mut odd_flags = 0;
+    let mut notes = Vec::new();
     let section = input.section();
     read_map(input, &mut odd_flags, |entry| {
-        if is_pojo {
-            fields.push(read_field(entry, section, depth)?);
+        match is_pojo {
+            true => fields.push(read_field(entry, section, depth)?),
+            false => judge_registration(&entry, &mut notes),
         }
         Ok(())
     })?;
-    // Subclasses, registered or met; of Kryo two more maps of the same make.
-    read_map(input, &mut odd_flags, |_| Ok(()))?;
-    read_map(input, &mut odd_flags, |_| Ok(()))?;
+    // Subclasses, registered or met; of Kryo the serializers that were chosen for classes, as objects and as classes.
+    for _ in 0..2 {
+        read_map(input, &mut odd_flags, |entry| {
+            match is_pojo {
+                true => read_subclass(entry, section, depth, &mut notes)?,
+                false => judge_entry(&entry, &mut notes),
+            }
+            Ok(())
+        })?;
+    }
     let length = before.len().saturating_sub(input.left());
     let raw = before.get(..length).unwrap_or_default().to_vec();
-    Ok(Some(Content::Opaque(Opaque { class: of, fields: is_pojo.then_some(fields), odd_flags, raw })))
+    Ok(Some(Content::Opaque(Opaque { class: of, fields: is_pojo.then_some(fields), odd_flags, notes, raw })))
 }
 
 /// An entry of a map, with the bytes of its key and of its value where they are there, and where the value starts.
@@ -147,6 +160,71 @@ fn read_field(entry: Entry<'_>, section: &'static str, depth: u32) -> Decoded<Fi
     };
     let rest = if serializer.is_some() { input.left() } else { 0 };
     Ok(Field { key: name, declared, serializer, rest })
+}
+
+/// A subclass of a POJO. One without its class or serializer fails the restore (`LinkedOptionalMap.unwrapOptionals`).
+fn read_subclass(
+    entry: Entry<'_>,
+    section: &'static str,
+    depth: u32,
+    notes: &mut Vec<(Effect, String)>,
+) -> Decoded<()> {
+    if !may_be_class(&entry.name) {
+        notes.push((Effect::Fails, format!("subclass {:?}, which is not the name of a Java class", entry.name)));
+    }
+    read_field(entry, section, depth).map(|_| ())
+}
+
+/// A class for which Kryo has a serializer; its name is there twice.
+fn judge_entry(entry: &Entry<'_>, notes: &mut Vec<(Effect, String)>) {
+    let key = entry.key.and_then(|bytes| Some(Reader::new(bytes, "key").utf().ok()?.to_string()));
+    match key {
+        Some(key) if key != entry.name => {
+            notes.push((Effect::Starts, format!("{key} registered for Kryo under the name {:?}", entry.name)));
+        }
+        Some(_) => {}
+        None => notes.push((Effect::Fails, format!("{:?} registered for Kryo without a class", entry.name))),
+    }
+}
+
+/// What Flink registers where Avro is not there (`Serializers`).
+const OF_AVRO: [&str; 2] = [
+    "org.apache.flink.api.java.typeutils.runtime.kryo.Serializers$DummyAvroKryoSerializerClass",
+    "org.apache.flink.api.java.typeutils.runtime.kryo.Serializers$DummyAvroRegisteredClass",
+];
+
+/// A class registered with Kryo (`KryoRegistrationUtil.tryReadKryoRegistration`): its name, and the kind of serializer, of
+/// which the second is followed by a class.
+fn judge_registration(entry: &Entry<'_>, notes: &mut Vec<(Effect, String)>) {
+    judge_entry(entry, notes);
+    let name = &entry.name;
+    let Some((bytes, _)) = entry.value else {
+        notes.push((Effect::Fails, format!("{name:?} registered for Kryo without its registration")));
+        return;
+    };
+    let mut input = Reader::new(bytes, "registration");
+    let mut read = || -> Decoded<(String, i32, Option<String>)> {
+        let (class, kind) = (input.utf()?.to_string(), input.i32()?);
+        let serializer = if kind == 1 { Some(input.utf()?.to_string()) } else { None };
+        Ok((class, kind, serializer))
+    };
+    let Ok((class, kind, serializer)) = read() else {
+        notes.push((Effect::Fails, format!("the registration of {name:?} for Kryo cannot be read")));
+        return;
+    };
+    // The class of what is not there is another than its name.
+    for class in [&class].into_iter().chain(&serializer) {
+        let damaged = class != name && (differing(class, name).is_some_and(|count| count <= 2) || !may_be_class(class));
+        let near = OF_AVRO.iter().any(|known| differing(class, known).is_some_and(|count| (1..=2).contains(&count)));
+        if damaged || near {
+            notes.push((Effect::Fails, format!("{class:?} in the registration of {name:?} for Kryo")));
+        }
+    }
+    if !(0..=2).contains(&kind) {
+        notes.push((Effect::Fails, format!("a serializer of the unknown kind {kind} for {name:?}, for Kryo")));
+    } else if kind < 2 && input.left() > 0 {
+        notes.push((Effect::Starts, format!("{} bytes behind the registration of {name:?} for Kryo", input.left())));
+    }
 }
 
 impl Field {

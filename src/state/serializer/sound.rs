@@ -53,6 +53,9 @@ impl SerializerSnapshot {
         if self.version != opaque::VERSION {
             each(Effect::Starts, format!("version {} of {}", self.version, self.class));
         }
+        for (effect, note) in &opaque.notes {
+            each(*effect, format!("{}: {note}", opaque.class));
+        }
         if opaque.odd_flags > 0 {
             each(Effect::Starts, format!("flags of {} that are neither 0 nor 1", opaque.class));
         }
