@@ -18,20 +18,32 @@ const VERSIONS: std::ops::RangeInclusive<i32> = 6..=7;
 const LONGEST: usize = 64 << 10;
 
 /// The states that a set has described so far.
-#[derive(Default)]
 pub(super) struct States {
     known: BTreeMap<u16, StateMeta>,
     key: Option<SerializerSnapshot>,
+    /// Whether no set before it can have described any.
+    is_first: bool,
+    /// Whether a description could not be read.
+    lacks_some: bool,
 }
 
 impl States {
+    /// Those at the start of a set.
+    pub(super) fn of_set(is_first: bool) -> Self {
+        States { known: BTreeMap::new(), key: None, is_first, lacks_some: false }
+    }
+
     /// Reads what stands behind the operation of a change, whose end the stream is limited to.
     ///
     /// # Errors
     /// What keeps Flink from applying it, or chkctl from reading it.
     pub(super) fn read<F: Fill>(&mut self, stream: &mut Stream<F>, operation: u8) -> Result<(), ReadError> {
         match operation {
-            METADATA => self.describe(stream),
+            METADATA => {
+                let read = self.describe(stream);
+                self.lacks_some |= read.is_err();
+                read
+            }
             _ => self.apply(stream, operation),
         }
     }
@@ -108,8 +120,15 @@ impl States {
     }
 
     fn apply<F: Fill>(&self, stream: &mut Stream<F>, operation: u8) -> Result<(), ReadError> {
+        let at = stream.offset();
         let id = stream.u16()?;
-        let Some(state) = self.known.get(&id) else { return unknown(stream, "a state that is described elsewhere") };
+        let Some(state) = self.known.get(&id) else {
+            // Without any description it may be that of an old release, which did not write them anew.
+            if self.is_first && !self.lacks_some && !self.known.is_empty() {
+                return Err(stream.invalid_at(at, format_args!("a change of state {id}, which was not described")));
+            }
+            return unknown(stream, "a state that is described elsewhere");
+        };
         let Some(value) = state.value() else { return Ok(()) };
         let unsupported = |stream: &Stream<F>| {
             let at = stream.offset();
