@@ -97,7 +97,7 @@ pub fn check_sst(source: &dyn ReadAt, progress: &dyn Fn(u64)) -> Result<SstSumma
     let mut summary = SstSummary::default();
     let size = source.size();
     let mut done = 0;
-    let told = Told { progress, done: &mut done };
+    let told = Told { progress, done: &mut done, size };
     match open(source, &mut summary).and_then(|sst| sst.check(&mut summary, told)) {
         Ok(()) => {}
         Err(Stop::Damaged(damage)) => collect(&mut summary.checked.damages, damage),
@@ -119,11 +119,14 @@ const TIMERS: &str = "_timer_state/";
 struct Told<'p> {
     progress: &'p dyn Fn(u64),
     done: &'p mut u64,
+    size: u64,
 }
 
 impl Told<'_> {
     /// Tells the bytes up to `position`, from time to time.
     fn reached(&mut self, position: u64) {
+        // A damaged index may name a block that ends behind the file.
+        let position = position.min(self.size);
         let more = position.saturating_sub(*self.done);
         if more >= 1 << 20 {
             (self.progress)(more);
@@ -417,4 +420,18 @@ fn describe(summary: &mut SstSummary, properties: &Properties) {
     summary.session.clone_from(&properties.session);
     summary.original_number = properties.original_number;
     summary.creation_time = properties.creation_time;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn no_more_bytes_are_told_of_than_there_are() {
+        let (told, mut done) = (Cell::new(0), 0);
+        let progress = |more| told.set(told.get() + more);
+        Told { progress: &progress, done: &mut done, size: 3 << 20 }.reached(1 << 40);
+        assert_eq!((told.get(), done), (3 << 20, 3 << 20));
+    }
 }

@@ -21,6 +21,7 @@ mod keyed;
 mod layout;
 mod operator;
 mod raw_timers;
+mod steps;
 
 pub use changelog::{changelog_segment, changes};
 pub use channel::{ChannelPart, channel_state};

@@ -5,6 +5,7 @@
 //! a task found is remembered for the other snapshots of a run, which often share files, and in a [`journal`] for the
 //! next run. A [`Subset`] of the tasks and a deadline bound the time.
 
+mod heads;
 pub mod journal;
 mod plan;
 mod run;
@@ -22,13 +23,15 @@ use crate::format;
 use crate::model::{Location, Metadata};
 use crate::storage::Storage;
 use foldhash::{HashMap, HashSet};
+use heads::Head;
 use run::Run;
 use source::Limits;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
-use task::{Outcome, Task};
+use task::{Found, Outcome, Task};
 
 /// Reads the state files of snapshots.
 pub struct Deep<'s> {
@@ -134,6 +137,14 @@ impl<'s> Deep<'s> {
                 }
             }
         }
+        for (task, found) in compare_heads(&tasks, &ends) {
+            damaged.insert((found.path.clone(), task.key.clone()));
+            for owner in &task.owners {
+                if said.insert((found.path.clone(), found.message.clone(), owner.operator, owner.subtask)) {
+                    report.findings.push(task.finding(metadata, owner, &found));
+                }
+            }
+        }
         settle_sizes(&tasks, &ends, report);
         let flagged: HashSet<&Option<String>> = report
             .findings
@@ -225,6 +236,28 @@ impl<'s> Deep<'s> {
     pub fn journal_problem(&self) -> Option<String> {
         self.journal.as_ref().and_then(Journal::problem)
     }
+}
+
+/// What the heads of one operator's subtasks say against each other.
+fn compare_heads<'t, 'a, 'm>(tasks: &'t [Task<'a, 'm>], ends: &[End]) -> Vec<(&'t Task<'a, 'm>, Found)> {
+    let mut by_operator: BTreeMap<(usize, bool), Vec<(&Task<'a, 'm>, &Head)>> = BTreeMap::new();
+    for (task, end) in tasks.iter().zip(ends) {
+        let End::Done(outcome) = end else { continue };
+        let Some(head) = &outcome.head else { continue };
+        for operator in task.heads_of() {
+            by_operator.entry(operator).or_default().push((task, head));
+        }
+    }
+    let mut found = Vec::new();
+    for group in by_operator.into_values() {
+        let heads: Vec<&Head> = group.iter().map(|(_, head)| *head).collect();
+        for difference in heads::compare(&heads) {
+            if let Some((task, _)) = group.get(difference.head) {
+                found.push((*task, run::found(&difference, task.path())));
+            }
+        }
+    }
+    found
 }
 
 /// What was read to its end, and is whole, is not as long as its handle says because the handle is wrong: a changelog file

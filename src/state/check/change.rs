@@ -33,6 +33,11 @@ impl States {
         States { known: BTreeMap::new(), key: None, is_first, lacks_some: false }
     }
 
+    /// Whether none was described, so that there is nothing to be told of changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Reads what stands behind the operation of a change, whose end the stream is limited to.
     ///
     /// # Errors

@@ -208,11 +208,39 @@ where
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             return Err(stream.error_at(at, Problem::ImpossibleCount { what: "the number of changes", count, left }));
         }
-        for _ in 0..count {
-            change(stream, group, needed, &mut states, findings)?;
+        let mut left = count;
+        while left > 0 {
+            if group != COMMON && states.is_empty() {
+                left = left.saturating_sub(changes_at_hand(stream, left));
+            }
+            if left > 0 {
+                change(stream, group, needed, &mut states, findings)?;
+                left = left.saturating_sub(1);
+            }
         }
     }
     Ok(())
+}
+
+/// Passes over no more than `most` changes at hand of states that nothing is known of, as long as nothing is wrong with them,
+/// and says how many these were.
+#[inline]
+fn changes_at_hand<F: Fill>(stream: &mut Stream<F>, most: u64) -> u64 {
+    let bytes = stream.at_hand();
+    let (mut rest, mut count) = (bytes, 0_u64);
+    while count < most
+        && let Some((length, change)) = rest.split_first_chunk()
+        && let Ok(length) = usize::try_from(u32::from_be_bytes(*length))
+        && let Some((change, behind)) = change.split_at_checked(length)
+        // An operation and the number of the state.
+        && let [0..METADATA, _, _, ..] = change
+    {
+        rest = behind;
+        count = count.wrapping_add(1);
+    }
+    let passed = bytes.len().wrapping_sub(rest.len());
+    stream.advance(passed);
+    count
 }
 
 /// Reads a change: a length, an operation, and what it needs (`AbstractStateChangeLogger`).

@@ -12,11 +12,19 @@ const MOST: usize = 100;
 #[derive(Default)]
 pub(super) struct Findings {
     checked: Checked,
+    /// The name of the state that is read; empty for none.
+    state: String,
 }
 
 impl Findings {
     pub(super) fn into_checked(self) -> Checked {
         self.checked
+    }
+
+    /// Says which state is read, for people.
+    pub(super) fn in_state(&mut self, name: &str) {
+        self.state.clear();
+        self.state.push_str(name);
     }
 
     /// Whether nothing more is kept, so that there is no use in going on.
@@ -57,7 +65,8 @@ impl Findings {
     #[cold]
     pub(super) fn error(&mut self, effect: Effect, section: &str, offset: u64, error: &DecodeError) {
         match &error.problem {
-            Problem::OnlyJava(what) => self.opaque(format!("{what}: only Java knows its layout")),
+            Problem::OnlyJava(what) if self.state.is_empty() => self.opaque(format!("values ({what})")),
+            Problem::OnlyJava(what) => self.opaque(format!("values of state {:?} ({what})", self.state)),
             Problem::UnknownSerializer(class) => {
                 self.opaque(format!("what {class} describes, a serializer that chkctl does not know"));
             }

@@ -39,6 +39,7 @@ where
         let (Some(layout), Some(seen)) = (layouts.0.get(state), seen.get_mut(state)) else {
             return Err(stream.invalid_at(at, format_args!("state {state} of {known}")));
         };
+        walk.findings.in_state(walk.header.states.get(state).map_or("", |state| &state.name));
         if std::mem::replace(seen, true) {
             walk.add(Effect::Starts, stream, at, format_args!("state {state} a second time"));
         }

@@ -167,19 +167,21 @@ impl Opaque {
     pub(super) fn skip_value<I: Input>(&self, input: &mut I) -> Result<(), I::Error> {
         let at = input.offset();
         let unknown =
-            |input: &I, what: &str| Err(input.error_at(at, Problem::OnlyJava(format!("{what} of {}", self.class))));
-        let Some(fields) = &self.fields else { return unknown(input, "a value") };
+            |input: &I, what: &str| Err(input.error_at(at, Problem::OnlyJava(format!("{what}{}", self.class))));
+        let Some(fields) = &self.fields else {
+            return Err(input.error_at(at, Problem::OnlyJava(format!("{}, by Kryo", self.class))));
+        };
         match input.u8()? {
             IS_NULL => return Ok(()),
             NO_SUBCLASS => {}
-            SUBCLASS | TAGGED_SUBCLASS => return unknown(input, "a subclass"),
+            SUBCLASS | TAGGED_SUBCLASS => return unknown(input, "a subclass of "),
             flags => {
                 input.odd(at, "flags before an object that no writer sets");
                 if flags & IS_NULL != 0 {
                     return Ok(());
                 }
                 if flags & (SUBCLASS | TAGGED_SUBCLASS) != 0 || flags & NO_SUBCLASS == 0 {
-                    return unknown(input, "a subclass");
+                    return unknown(input, "a subclass of ");
                 }
             }
         }
@@ -189,7 +191,7 @@ impl Opaque {
             }
             match &field.serializer {
                 Some(field) => field.skip_value(input)?,
-                None => return unknown(input, "a field"),
+                None => return unknown(input, "a field of "),
             }
         }
         Ok(())

@@ -90,55 +90,38 @@ impl SerializerSnapshot {
         }
     }
 
-    /// Compares this snapshot with that of the same state elsewhere, and tells `each` of names that differ in so few
-    /// bytes that one of them is damaged. What differs in more may have been written by different versions of a
-    /// program, one after the other.
-    pub(in crate::state) fn compare(&self, other: &SerializerSnapshot, each: &mut dyn FnMut(&str, &str)) {
-        let names = |one: &str, other: &str, each: &mut dyn FnMut(&str, &str)| {
-            if differing(one, other).is_some_and(|count| (1..=FEW).contains(&count)) {
-                each(one, other);
+    /// All names in this snapshot and in those of its parts, in their order: what another subtask says of the same state.
+    /// Of POJOs and Kryo the subclasses are left out, which every subtask remembers as it meets them.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.add_names(&mut names);
+        names
+    }
+
+    fn add_names(&self, names: &mut Vec<String>) {
+        names.push(self.class.clone().into_owned());
+        match &self.content {
+            Content::Simple(_) => {}
+            Content::Enum { class, constants } => {
+                names.push(class.clone());
+                names.extend(constants.iter().cloned());
             }
-        };
-        match (&self.content, &other.content) {
-            (
-                Content::Enum { class: one, constants: ours, .. },
-                Content::Enum { class: other, constants: theirs, .. },
-            ) => {
-                names(one, other, each);
-                // Constants of few letters may well differ in few.
-                if one == other && ours.len() == theirs.len() {
-                    let differ: Vec<_> = ours.iter().zip(theirs).filter(|(one, other)| one != other).collect();
-                    if let [(one, other)] = differ.as_slice() {
-                        names(one, other, each);
+            Content::Opaque(opaque) => {
+                names.push(opaque.class.clone());
+                for field in opaque.fields.iter().flatten() {
+                    names.push(field.key.clone());
+                    names.extend(field.declared.iter().map(|(class, _)| class.clone()));
+                    if let Some(serializer) = field.serializer() {
+                        serializer.add_names(names);
                     }
                 }
             }
-            (Content::Opaque(one), Content::Opaque(other)) => {
-                names(&one.class, &other.class, each);
-                let (ours, theirs) = (one.fields.as_deref(), other.fields.as_deref());
-                let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
-                let pairs = || ours.iter().zip(theirs);
-                if ours.len() == theirs.len() && pairs().filter(|(one, other)| one.key != other.key).count() <= 1 {
-                    for (one, other) in pairs() {
-                        names(&one.key, &other.key, each);
-                        if let (Some(one), Some(other)) = (one.serializer(), other.serializer()) {
-                            one.compare(other, each);
-                        }
-                    }
+            Content::Composite { outer, nested, .. } => {
+                if let Outer::Class(class) = outer {
+                    names.push(class.clone());
                 }
+                nested.iter().for_each(|part| part.add_names(names));
             }
-            (
-                Content::Composite { kind: one, outer: our_outer, nested: ours, .. },
-                Content::Composite { kind: other, outer: their_outer, nested: theirs, .. },
-            ) if one.class == other.class => {
-                if let (Outer::Class(one), Outer::Class(other)) = (our_outer, their_outer)
-                    && ours.len() == theirs.len()
-                {
-                    names(one, other, each);
-                }
-                ours.iter().zip(theirs).for_each(|(one, other)| one.compare(other, each));
-            }
-            _ => {}
         }
     }
 

@@ -13,9 +13,8 @@ impl SerializerSnapshot {
     pub fn skip_value<I: Input>(&self, input: &mut I) -> Result<(), I::Error> {
         match &self.content {
             Content::Simple(row) => match row.plain {
-                Plain::Unknown => {
-                    Err(input.error_at(input.offset(), Problem::OnlyJava(format!("a value of {}", self.class))))
-                }
+                Plain::Unknown => Err(input
+                    .error_at(input.offset(), Problem::OnlyJava(format!("{}, by Java's own serialization", row.name)))),
                 plain => skip_plain(plain, input),
             },
             Content::Enum { constants, .. } => {

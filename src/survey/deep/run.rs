@@ -1,5 +1,6 @@
 //! Reading what a task names, with the reader for its content, and what follows from it for a restore.
 
+use super::heads::{Difference, Head};
 use super::source::Counted;
 use super::task::{Content, Database, DatabaseFile, Found, Outcome, Task, Where, Work};
 use crate::format::merged_channels;
@@ -35,9 +36,13 @@ impl Run<'_> {
     pub fn run(&self, task: &Task<'_, '_>, places: &[Location]) -> Option<Outcome> {
         match &task.work {
             Work::Stream { place, content } => {
-                let read = self.open(place, places.first(), |source| content.check(source));
-                let path = place.file().map(Location::to_string);
                 let mut outcome = Outcome::default();
+                let read = self.open(place, places.first(), |source| {
+                    let (checked, head) = content.check(source)?;
+                    outcome.head = head;
+                    Ok(checked)
+                });
+                let path = place.file().map(Location::to_string);
                 self.take(&mut outcome, path, None, read)?;
                 Some(outcome)
             }
@@ -201,11 +206,20 @@ fn read_current(source: &dyn ReadAt) -> io::Result<Result<String, Damage>> {
 }
 
 impl Content<'_, '_> {
-    fn check(&self, source: &dyn ReadAt) -> io::Result<Checked> {
+    fn check(&self, source: &dyn ReadAt) -> io::Result<(Checked, Option<Head>)> {
         let silent = |_| {};
-        Ok(match self {
+        let checked = match self {
             Content::Keyed { groups, max_parallelism } => {
-                check::keyed_stream(source, groups, *max_parallelism, &silent)?.checked
+                let read = check::keyed_stream(source, groups, *max_parallelism, &silent)?;
+                return Ok((read.checked, read.header.as_ref().map(Head::of_keyed)));
+            }
+            Content::Operator(states) => {
+                let read = check::operator_stream(source, states, &silent)?;
+                return Ok((read.checked, read.header.as_ref().map(Head::of_operator)));
+            }
+            Content::DatabaseMeta => {
+                let read = check::database_meta(source, &silent)?;
+                return Ok((read.checked, read.header.as_ref().map(Head::of_keyed)));
             }
             Content::RawKeyed { groups, max_parallelism } => {
                 match check::raw_timers(source, groups, *max_parallelism, &silent)? {
@@ -213,8 +227,6 @@ impl Content<'_, '_> {
                     None => pass(source)?,
                 }
             }
-            Content::Operator(states) => check::operator_stream(source, states, &silent)?.checked,
-            Content::DatabaseMeta => check::database_meta(source, &silent)?.checked,
             Content::Sst(_) => rocksdb::check_sst(source, &silent)?.checked,
             Content::Changes { offsets, firsts } => check::changes(source, offsets, firsts, &silent)?,
             Content::Channels(handles) => {
@@ -222,8 +234,16 @@ impl Content<'_, '_> {
                 check::channel_state(source, &parts, &silent)?
             }
             Content::Opaque(_) => pass(source)?,
-        })
+        };
+        Ok((checked, None))
     }
+}
+
+/// What the head of one stream says against those of other subtasks.
+pub(super) fn found(difference: &Difference, path: Option<String>) -> Found {
+    let Difference { effect, problem, .. } = difference;
+    let message = format!("head: {problem}{}", consequence(*effect));
+    Found { code: code_of(*effect), severity: severity_of(*effect), path, local: None, message }
 }
 
 /// The channels of a handle. What cannot be taken apart is a finding already.

@@ -1,5 +1,6 @@
 //! One stream or one embedded database: what it is and where it is.
 
+use super::heads::Head;
 use crate::model::handle::{KeyGroups, OperatorStateInfo};
 use crate::model::{ChannelHandle, Location, Metadata};
 use crate::survey::finding::{Code, Finding, Severity};
@@ -80,6 +81,9 @@ pub(super) struct Outcome {
     pub found: Vec<Found>,
     /// What could not be understood.
     pub opaque: Vec<String>,
+    /// The head of a stream, where it has one that could be read.
+    #[serde(default)]
+    pub head: Option<Head>,
 }
 
 /// Something wrong.
@@ -224,6 +228,26 @@ impl<'a, 'm> Task<'a, 'm> {
                 finding.hint("Flink would start from it; an older snapshot that is whole loses nothing but time")
             }
             Severity::Error | Severity::Unknown => finding,
+        }
+    }
+
+    /// Which heads are compared with each other: those of one operator's keyed or operator state.
+    pub fn heads_of(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
+        let keyed = match &self.work {
+            Work::Stream { content: Content::Keyed { .. } | Content::DatabaseMeta, .. } => Some(true),
+            Work::Stream { content: Content::Operator(_), .. } => Some(false),
+            _ => None,
+        };
+        let mut operators: Vec<usize> = self.owners.iter().map(|owner| owner.operator).collect();
+        operators.dedup();
+        keyed.into_iter().flat_map(move |keyed| operators.clone().into_iter().map(move |operator| (operator, keyed)))
+    }
+
+    /// The file of a stream, as Flink names it.
+    pub fn path(&self) -> Option<String> {
+        match &self.work {
+            Work::Stream { place, .. } => place.file().map(ToString::to_string),
+            Work::Database(_) => None,
         }
     }
 
