@@ -21,8 +21,9 @@ mod keyed;
 mod layout;
 mod operator;
 mod raw_timers;
+mod steps;
 
-pub use changelog::changelog_segment;
+pub use changelog::{changelog_segment, changes};
 pub use channel::{ChannelPart, channel_state};
 pub use head::{DatabaseSummary, database_meta};
 pub use keyed::{KeyedSummary, keyed_stream};

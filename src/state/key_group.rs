@@ -18,6 +18,44 @@ pub fn assign_to_key_group(java_hash: i32, max_parallelism: u16) -> u16 {
     u16::try_from(group).unwrap_or(u16::MAX)
 }
 
+/// The Java hashes of the keys of one key group, told from all others without a division.
+///
+/// A number is a multiple of `o · 2ᵏ`, `o` odd, if its product with the inverse of `o` modulo 2³², rotated right by `k`, is at
+/// most the quotient of the largest number there is (Granlund and Montgomery, "Division by Invariant Integers using
+/// Multiplication", section 9).
+#[derive(Debug, Clone, Copy)]
+pub(in crate::state) struct HashesOfGroup {
+    group: u32,
+    inverse: u32,
+    rotation: u32,
+    most: u32,
+}
+
+impl HashesOfGroup {
+    /// Those of a key group; `None` where no key belongs into it.
+    pub(in crate::state) fn new(group: u16, max_parallelism: u16) -> Option<Self> {
+        if group >= max_parallelism {
+            return None;
+        }
+        let (group, groups) = (u32::from(group), u32::from(max_parallelism));
+        let rotation = groups.trailing_zeros();
+        let odd = groups >> rotation;
+        // Three low bits of an odd number are those of its inverse; each round doubles how many are right.
+        let better = |inverse: u32, _| inverse.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(inverse)));
+        let inverse = (0..4).fold(odd, better);
+        // Hashes have 31 bits: what is less than the group and wraps around has a larger quotient.
+        let most = (i32::MAX.cast_unsigned().wrapping_sub(group)).checked_div(groups)?;
+        Some(HashesOfGroup { group, inverse, rotation, most })
+    }
+
+    /// Whether a key with this hash belongs into the key group.
+    #[inline(always)]
+    pub(in crate::state) fn has(self, java_hash: i32) -> bool {
+        let above = murmur_hash(java_hash).wrapping_sub(self.group);
+        above.wrapping_mul(self.inverse).rotate_right(self.rotation) <= self.most
+    }
+}
+
 /// The subtask that has the key group (`computeOperatorIndexForKeyGroup`).
 #[inline]
 pub fn operator_index_for_key_group(max_parallelism: u16, parallelism: u16, key_group: u16) -> u16 {
@@ -36,7 +74,7 @@ pub fn default_max_parallelism(parallelism: u16) -> u16 {
 }
 
 /// `MathUtils.murmurHash`: MurmurHash3 of one `int` with the seed 0, made non-negative.
-#[inline]
+#[inline(always)]
 fn murmur_hash(code: i32) -> u32 {
     let mut hash = code.cast_unsigned();
     hash = hash.wrapping_mul(0xcc9e_2d51);
@@ -83,6 +121,24 @@ mod tests {
         assert_eq!(groups("the".to_owned().java_hash()), [66, 2, 29_122]);
         assert_eq!(groups(5_i64.java_hash()), [126, 62, 15_230]);
         assert_eq!(groups((-5_i32).java_hash()), [80, 16, 12_112]);
+    }
+
+    #[test]
+    fn the_hashes_of_a_group_are_those_that_are_assigned_to_it() {
+        for max in [1, 2, 3, 5, 7, 12, 96, 100, 127, 128, 255, 1000, 24_576, 32_767, 32_768, u16::MAX] {
+            for group in [0, 1, 2, 3, 50, 95, 126, 999, 32_767] {
+                let Some(hashes) = HashesOfGroup::new(group, max) else {
+                    assert!(group >= max);
+                    continue;
+                };
+                // Neighbours of what is assigned to it, too: the step is odd, so that all numbers are met.
+                for number in 0..20_000_u32 {
+                    let hash = number.wrapping_mul(0x9e37_79b1).cast_signed();
+                    assert_eq!(hashes.has(hash), assign_to_key_group(hash, max) == group, "{hash}: {group} of {max}");
+                }
+            }
+        }
+        assert!(HashesOfGroup::new(0, 0).is_none());
     }
 
     #[test]

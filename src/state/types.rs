@@ -11,7 +11,7 @@ mod string;
 mod user;
 
 pub(super) use composite::read_value as read_map_value;
-pub(super) use hash::java_hash_of_ascii;
+pub(super) use hash::{java_hash_of_ascii, java_hash_of_word};
 pub use hash::{java_hash_of_bytes, java_hash_of_str};
 pub use str::Str;
 pub(super) use string::{hash as hash_string, skip as skip_string};

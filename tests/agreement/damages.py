@@ -146,7 +146,8 @@ def _damages(part, data, flips, rng):
         for index in sorted(rng.sample(range(len(records)), min(3, len(records)))):
             first, end = records[index]
             yield flip(f"header of record {index}", first + rng.randrange(7))
-            yield flip(f"record {index}", rng.randrange(first + 7, end))
+            if end > first + 7:
+                yield flip(f"record {index}", rng.randrange(first + 7, end))
 
 
 def _exchanges(role, chosen):

@@ -164,6 +164,9 @@ class Run:
     def done(self, name, rows, starts):
         with self.lock:
             self.rows.extend(rows)
+            if self.options.tsv:
+                # What was asked is kept, whatever becomes of the rest.
+                report.save(self.rows, [pathlib.Path(self.options.tsv)])
             print(f"{name}: {len(rows)} answers, {starts} JVMs, {time.monotonic() - self.started:.0f} s since the start",
                   file=sys.stderr, flush=True)
 

@@ -8,8 +8,11 @@ use super::findings::damage;
 use super::frames::FRAMES;
 use super::keyed::{Located, Walk};
 use super::layout::{Misplaced, pass_key};
+use super::steps::{Row, Steps, word};
 use crate::model::damage::Effect;
 use crate::state::canonical::{DELIMITER, END_OF_KEY_GROUP, LAST_OF_STATE, prefix_bytes};
+use crate::state::key_group::HashesOfGroup;
+use crate::state::keyed::KeyedHeader;
 use crate::state::meta::{BackendStateType, KeyedStateType, StateMeta};
 use crate::state::serializer::SerializerSnapshot;
 use crate::wire::stream::Fill;
@@ -25,6 +28,24 @@ struct Shape<'h> {
     kind: Kind<'h>,
     /// Whether entries follow each other in the order of their keys.
     sorted: bool,
+    quick: Option<Quick>,
+}
+
+/// What keys behind the number of their key group, and values, are made of.
+struct Quick {
+    key: Steps,
+    /// The same, where the key is a word with nothing before it.
+    row: Option<Row>,
+    value: Steps,
+}
+
+/// How the entries of all states are made, where the head describes them.
+pub(super) struct Shapes<'h>(Vec<Option<Shape<'h>>>);
+
+impl<'h> Shapes<'h> {
+    pub(super) fn of(header: &'h KeyedHeader, sorted: bool) -> Self {
+        Shapes(header.states.iter().map(|state| Shape::of(&header.key, state, sorted)).collect())
+    }
 }
 
 enum Kind<'h> {
@@ -39,7 +60,7 @@ impl<'h> Shape<'h> {
     fn of(key: &'h SerializerSnapshot, state: &'h StateMeta, sorted: bool) -> Option<Self> {
         let value = state.value()?;
         if state.kind == BackendStateType::PriorityQueue {
-            return Some(Shape { key: value, namespace: None, ambiguous: false, kind: Kind::Queue, sorted: false });
+            return Some(Shape::new(value, None, Kind::Queue, false));
         }
         let namespace = state.namespace()?;
         let kind = match (state.keyed_type(), value.nested()) {
@@ -47,22 +68,151 @@ impl<'h> Shape<'h> {
             (KeyedStateType::Map, [key, value]) => Kind::Map(key, value),
             _ => Kind::Value(value),
         };
-        let ambiguous = key.is_variable_length() && namespace.is_variable_length();
-        Some(Shape { key, namespace: Some(namespace), ambiguous, kind, sorted })
+        Some(Shape::new(key, Some(namespace), kind, sorted))
     }
+
+    fn new(
+        key: &'h SerializerSnapshot,
+        namespace: Option<&'h SerializerSnapshot>,
+        kind: Kind<'h>,
+        sorted: bool,
+    ) -> Self {
+        let ambiguous = key.is_variable_length() && namespace.is_some_and(SerializerSnapshot::is_variable_length);
+        let mut shape = Shape { key, namespace, ambiguous, kind, sorted, quick: None };
+        shape.quick = shape.quick();
+        shape
+    }
+
+    fn quick(&self) -> Option<Quick> {
+        if self.ambiguous {
+            return None;
+        }
+        let (mut key, mut value) = (Steps::default(), Steps::default());
+        match (&self.kind, self.key.timer_parts()) {
+            (Kind::Queue, Some((of_timer, namespace))) => {
+                key.skip(8);
+                key.key(of_timer)?;
+                key.value(namespace)?;
+            }
+            (Kind::Queue, None) => key.value(self.key)?,
+            _ => key.key(self.key)?,
+        }
+        if let Some(namespace) = self.namespace {
+            key.value(namespace)?;
+        }
+        match &self.kind {
+            Kind::Queue => {}
+            Kind::Value(of_state) => value.value(of_state)?,
+            Kind::Map(of_map, of_state) => {
+                key.value(of_map)?;
+                value.not_null();
+                value.value(of_state)?;
+            }
+            Kind::List(_) => return None,
+        }
+        let row = key.row().filter(|row| row.before == 0);
+        Some(Quick { key, row, value })
+    }
+}
+
+impl Quick {
+    /// Passes over entries at hand, none of them the last of its state, as long as nothing is wrong with them; gives how many
+    /// these were. `before` is the key before them, which is compared where keys come in their order.
+    fn pass<F: Fill>(&self, stream: &mut Stream<F>, group: &Group, sorted: bool, before: &mut Vec<u8>) -> u64 {
+        let bytes = stream.at_hand();
+        let (mut rest, mut count, mut last) = (bytes, 0_u64, None);
+        while let Some((key, behind)) = self.entry(rest, group) {
+            if sorted {
+                if key.len() > COMPARED || last.unwrap_or(before.as_slice()) >= key {
+                    break;
+                }
+                last = Some(key);
+            }
+            rest = behind;
+            count = count.wrapping_add(1);
+        }
+        if let Some(last) = last {
+            before.clear();
+            before.extend_from_slice(last);
+        }
+        let passed = bytes.len().wrapping_sub(rest.len());
+        stream.advance(passed);
+        count
+    }
+
+    /// What is behind the key that the bytes start with, if it is a word and nothing is wrong with it.
+    #[inline(always)]
+    fn of_word<'b>(&self, bytes: &'b [u8], group: &Group) -> Option<&'b [u8]> {
+        let row = self.row?;
+        let (hash, length) = word(bytes)?;
+        let behind = bytes.get(length..)?;
+        let fine = group.hashes?.has(hash) && (!row.zero_behind || behind.first() == Some(&0));
+        behind.get(row.behind..).filter(|_| fine)
+    }
+
+    /// The key of the entry that the bytes start with, and what is behind it.
+    #[inline(always)]
+    fn entry<'b>(&self, bytes: &'b [u8], group: &Group) -> Option<(&'b [u8], &'b [u8])> {
+        let (length, key) = counted(bytes)?;
+        let rest = match (group.prefix, key) {
+            (1, [number, rest @ ..]) if u16::from(*number) == group.number => rest,
+            (2, [high, low, rest @ ..]) if u16::from_be_bytes([*high, *low]) == group.number => rest,
+            _ => return None,
+        };
+        let behind = match self.of_word(rest, group) {
+            Some(behind) => behind,
+            None => self.key.pass(rest, group.hashes)?,
+        };
+        if key.len().wrapping_sub(behind.len()) != length {
+            return None;
+        }
+        let (expected, value) = counted(behind)?;
+        let behind = match self.value.width() {
+            Some(width) => value.get(width..)?,
+            None => self.value.pass(value, None)?,
+        };
+        if value.len().wrapping_sub(behind.len()) != expected {
+            return None;
+        }
+        Some((key.get(..length)?, behind))
+    }
+}
+
+/// A length, and what is behind it.
+#[inline(always)]
+fn counted(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    Some((usize::try_from(u32::from_be_bytes(*length)).ok()?, rest))
+}
+
+/// What there is to know of a key group for its keys.
+struct Group {
+    number: u16,
+    /// Bytes that the number takes.
+    prefix: usize,
+    hashes: Option<HashesOfGroup>,
 }
 
 /// The beginning of a key that is compared with the next one.
 const COMPARED: usize = 4096;
 
 /// Reads the entries of a key group; the stream is behind the last one afterwards.
-pub(super) fn states<F: Fill>(stream: &mut Stream<F>, group: i32, walk: &mut Walk<'_>) -> Result<(), ReadError>
+pub(super) fn states<F: Fill>(
+    stream: &mut Stream<F>,
+    shapes: &Shapes<'_>,
+    group: i32,
+    walk: &mut Walk<'_>,
+) -> Result<(), ReadError>
 where
     Stream<F>: Located,
 {
     let header = walk.header;
     let group = u16::try_from(group).unwrap_or(u16::MAX);
     let prefix = prefix_bytes(walk.max_parallelism);
+    // The first bit of a number is the mark of the last entry.
+    let hashes = HashesOfGroup::new(group, walk.max_parallelism);
+    let has_mark = group >> 7 != 0 && (prefix == 1 || group >> 15 != 0);
+    let of_group = Group { number: group, prefix: if has_mark { 0 } else { prefix }, hashes };
     let mut seen = vec![false; header.states.len()];
     let mut misplaced = Misplaced::default();
     // The hash map backend reads what it wrote as well as what a database did; a database takes all keys.
@@ -73,24 +223,24 @@ where
         if seen.get_mut(number).is_some_and(|seen| std::mem::replace(seen, true)) {
             walk.add(Effect::Starts, stream, stream.offset(), format_args!("state {number} a second time"));
         }
-        let shape = state.and_then(|state| Shape::of(&header.key, state, walk.sorted));
+        let shape = shapes.0.get(number).and_then(Option::as_ref);
         let mut before: Vec<u8> = Vec::new();
         loop {
             let at = stream.offset();
             let length = stream.count("the length of a key", 1)?;
             let end = stream.offset().saturating_add(length);
-            let sorted = shape.as_ref().is_some_and(|shape| shape.sorted);
+            let sorted = shape.is_some_and(|shape| shape.sorted);
             let in_order = !sorted || follows(stream, length, &mut before);
             let outer = stream.limit(end);
             let first = stream.u8();
-            let read = match (&first, &shape) {
+            let read = match (&first, shape) {
                 (Ok(first), Some(shape)) => key(stream, shape, (*first, prefix), group, walk.max_parallelism),
                 _ => Ok(Found::default()),
             };
             let found = leave(stream, outer, end, read, walk)?.unwrap_or_default();
             let first = first?;
             if found.prefix.or(found.hashed).is_some() {
-                let of_queue = shape.as_ref().is_some_and(|shape| matches!(shape.kind, Kind::Queue));
+                let of_queue = shape.is_some_and(|shape| matches!(shape.kind, Kind::Queue));
                 // The place of a value is that of its prefix, the place of an element that of its hash.
                 let decisive = if of_queue { found.hashed } else { found.prefix };
                 misplaced.note(at, strict && decisive.is_some_and(|group| !range.has(group)));
@@ -101,12 +251,16 @@ where
             let length = stream.count("the length of a value", 1)?;
             let end = stream.offset().saturating_add(length);
             let outer = stream.limit(end);
-            let read = shape.as_ref().map_or(Ok(()), |shape| value(stream, &shape.kind));
+            let read = shape.map_or(Ok(()), |shape| value(stream, &shape.kind));
             leave(stream, outer, end, read, walk)?;
             walk.entries = walk.entries.saturating_add(1);
             walk.oddities(stream);
             if first & LAST_OF_STATE != 0 {
                 break;
+            }
+            if let Some(quick) = shape.and_then(|shape| shape.quick.as_ref()) {
+                let passed = quick.pass(stream, &of_group, sorted, &mut before);
+                walk.entries = walk.entries.saturating_add(passed);
             }
         }
     }

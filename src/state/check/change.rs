@@ -18,20 +18,37 @@ const VERSIONS: std::ops::RangeInclusive<i32> = 6..=7;
 const LONGEST: usize = 64 << 10;
 
 /// The states that a set has described so far.
-#[derive(Default)]
 pub(super) struct States {
     known: BTreeMap<u16, StateMeta>,
     key: Option<SerializerSnapshot>,
+    /// Whether no set before it can have described any.
+    is_first: bool,
+    /// Whether a description could not be read.
+    lacks_some: bool,
 }
 
 impl States {
+    /// Those at the start of a set.
+    pub(super) fn of_set(is_first: bool) -> Self {
+        States { known: BTreeMap::new(), key: None, is_first, lacks_some: false }
+    }
+
+    /// Whether none was described, so that there is nothing to be told of changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Reads what stands behind the operation of a change, whose end the stream is limited to.
     ///
     /// # Errors
     /// What keeps Flink from applying it, or chkctl from reading it.
     pub(super) fn read<F: Fill>(&mut self, stream: &mut Stream<F>, operation: u8) -> Result<(), ReadError> {
         match operation {
-            METADATA => self.describe(stream),
+            METADATA => {
+                let read = self.describe(stream);
+                self.lacks_some |= read.is_err();
+                read
+            }
             _ => self.apply(stream, operation),
         }
     }
@@ -108,8 +125,15 @@ impl States {
     }
 
     fn apply<F: Fill>(&self, stream: &mut Stream<F>, operation: u8) -> Result<(), ReadError> {
+        let at = stream.offset();
         let id = stream.u16()?;
-        let Some(state) = self.known.get(&id) else { return unknown(stream, "a state that is described elsewhere") };
+        let Some(state) = self.known.get(&id) else {
+            // Without any description it may be that of an old release, which did not write them anew.
+            if self.is_first && !self.lacks_some && !self.known.is_empty() {
+                return Err(stream.invalid_at(at, format_args!("a change of state {id}, which was not described")));
+            }
+            return unknown(stream, "a state that is described elsewhere");
+        };
         let Some(value) = state.value() else { return Ok(()) };
         let unsupported = |stream: &Stream<F>| {
             let at = stream.offset();
@@ -173,4 +197,65 @@ fn pass_key<F: Fill>(key: &SerializerSnapshot, stream: &mut Stream<F>) -> Result
         return Err(stream.invalid_at(stream.offset(), "a key that is null"));
     }
     key.skip_value(stream)
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "tests may panic")]
+mod tests {
+    use super::*;
+    use crate::wire::put;
+
+    /// The description of a state of values and of its timers, which have the numbers 0 and 1.
+    fn described(is_first: bool) -> States {
+        let mut states = States::of_set(is_first);
+        let value = SerializerSnapshot::string();
+        let namespace = SerializerSnapshot::void_namespace();
+        let timer = SerializerSnapshot::timer(SerializerSnapshot::int(), namespace.clone());
+        let of_values = StateMeta::key_value("values", KeyedStateType::Value, namespace, value);
+        let metas = [(0, of_values), (1, StateMeta::priority_queue("timers", timer))];
+        for (id, meta) in metas {
+            let mut bytes = Vec::new();
+            put::i32(&mut bytes, 7);
+            meta.write(&mut bytes).expect("it fits");
+            let behind: &[u8] = if id == 0 { &[0, 0, 0, 0, 0] } else { &[0, 1, 3] };
+            bytes.extend_from_slice(behind);
+            assert_eq!(read(&mut states, &bytes, METADATA), Ok(0), "a description");
+        }
+        states
+    }
+
+    /// What is left behind a change, or what is wrong with it.
+    fn read(states: &mut States, bytes: &[u8], operation: u8) -> Result<u64, Problem> {
+        let mut stream = Stream::over(&bytes, "test", &|_| {});
+        match states.read(&mut stream, operation) {
+            Ok(()) => Ok(stream.left()),
+            Err(ReadError::Damaged(error)) => Err(error.problem),
+            Err(ReadError::Io(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn changes_are_read_with_the_serializers_of_their_descriptions() {
+        let mut states = described(true);
+        let set = [&[0, 0][..], &[0, 0, 0, 9], &[0], &[3, b'a', b'b']].concat();
+        assert_eq!(read(&mut states, &set, 1), Ok(0));
+        let timer = [&[0, 1][..], &[0, 0, 0, 1], &[0; 8], &[0, 0, 0, 9], &[0]].concat();
+        assert_eq!(read(&mut states, &timer, 5), Ok(0));
+        for length in 0..set.len() {
+            assert!(read(&mut states, set.get(..length).unwrap_or_default(), 1).is_err(), "cut at {length}");
+        }
+        let longer = [&[0, 0][..], &[0, 0, 0, 9], &[0], &[4, b'a', b'b']].concat();
+        assert!(matches!(read(&mut states, &longer, 1), Err(Problem::ImpossibleCount { .. })));
+        assert!(
+            matches!(read(&mut states, &set, 7), Err(Problem::Invalid(_))),
+            "no removal of an element from a value"
+        );
+    }
+
+    #[test]
+    fn only_a_first_set_has_to_describe_its_states() {
+        assert!(matches!(read(&mut described(true), &[0, 2, 0], 1), Err(Problem::Invalid(_))));
+        assert!(matches!(read(&mut described(false), &[0, 2, 0], 1), Err(Problem::OnlyJava(_))));
+        assert!(matches!(read(&mut States::of_set(true), &[0, 2, 0], 1), Err(Problem::OnlyJava(_))));
+    }
 }

@@ -21,13 +21,22 @@ const COMMON: i32 = -1;
 /// # Errors
 /// When the storage fails.
 pub fn changelog_segment(source: &dyn ReadAt, offsets: &[i64], progress: &dyn Fn(u64)) -> io::Result<Checked> {
+    changes(source, offsets, &[], progress)
+}
+
+/// The same, where `firsts` are those of the offsets before which a handle has no other changes: a set there describes
+/// every state that it changes.
+///
+/// # Errors
+/// When the storage fails.
+pub fn changes(source: &dyn ReadAt, offsets: &[i64], firsts: &[i64], progress: &dyn Fn(u64)) -> io::Result<Checked> {
     let told = Progress::new(progress);
-    let checked = judged(source, offsets, &|more| told.more(more));
+    let checked = judged(source, offsets, firsts, &|more| told.more(more));
     told.finish(source.size());
     checked
 }
 
-fn judged(source: &dyn ReadAt, offsets: &[i64], progress: &dyn Fn(u64)) -> io::Result<Checked> {
+fn judged(source: &dyn ReadAt, offsets: &[i64], firsts: &[i64], progress: &dyn Fn(u64)) -> io::Result<Checked> {
     let mut findings = Findings::default();
     let mut first = [0];
     if source.read_at(0, &mut first)? == 0 {
@@ -52,10 +61,10 @@ fn judged(source: &dyn ReadAt, offsets: &[i64], progress: &dyn Fn(u64)) -> io::R
         let mut stream = Frames::stream(&body, progress);
         frames::restart(&mut stream, 0, body.size(), false);
         // An empty file has no frames; Flink wants the identifier even so.
-        walk(&mut stream, &starts, &mut findings)?;
+        walk(&mut stream, &starts, firsts, &mut findings)?;
     } else {
         let mut stream = Stream::over(&body, SECTION, progress);
-        walk(&mut stream, &starts, &mut findings)?;
+        walk(&mut stream, &starts, firsts, &mut findings)?;
     }
     if !starts.is_empty() {
         findings.opaque("keys and values within changes, whose serializers are in another file".to_owned());
@@ -64,7 +73,7 @@ fn judged(source: &dyn ReadAt, offsets: &[i64], progress: &dyn Fn(u64)) -> io::R
 }
 
 /// Walks over the sets of changes from the first to the last.
-fn walk<F: Fill>(stream: &mut Stream<F>, starts: &[u64], findings: &mut Findings) -> io::Result<()>
+fn walk<F: Fill>(stream: &mut Stream<F>, starts: &[u64], firsts: &[i64], findings: &mut Findings) -> io::Result<()>
 where
     Stream<F>: Located,
 {
@@ -87,7 +96,8 @@ where
             }
         }
         let is_needed = next == Some(at);
-        match set(stream, is_needed, findings).map_err(damage) {
+        let is_first = is_needed && i64::try_from(at).is_ok_and(|at| firsts.contains(&at));
+        match set(stream, is_needed, States::of_set(is_first), findings).map_err(damage) {
             Ok(()) => {}
             Err(error) => {
                 let error = error?;
@@ -165,13 +175,17 @@ fn oddities(stream: &mut impl Located, findings: &mut Findings) {
 }
 
 /// Reads a set of changes: the number of key groups, and of each the number of changes, its own, and the changes.
-fn set<F: Fill>(stream: &mut Stream<F>, needed: bool, findings: &mut Findings) -> Result<(), ReadError>
+fn set<F: Fill>(
+    stream: &mut Stream<F>,
+    needed: bool,
+    mut states: States,
+    findings: &mut Findings,
+) -> Result<(), ReadError>
 where
     Stream<F>: Located,
 {
     let groups = stream.count("the number of key groups", 8)?;
     let mut last = None;
-    let mut states = States::default();
     for _ in 0..groups {
         let at = stream.offset();
         let count = stream.i32()?;
@@ -194,11 +208,39 @@ where
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             return Err(stream.error_at(at, Problem::ImpossibleCount { what: "the number of changes", count, left }));
         }
-        for _ in 0..count {
-            change(stream, group, needed, &mut states, findings)?;
+        let mut left = count;
+        while left > 0 {
+            if group != COMMON && states.is_empty() {
+                left = left.saturating_sub(changes_at_hand(stream, left));
+            }
+            if left > 0 {
+                change(stream, group, needed, &mut states, findings)?;
+                left = left.saturating_sub(1);
+            }
         }
     }
     Ok(())
+}
+
+/// Passes over no more than `most` changes at hand of states that nothing is known of, as long as nothing is wrong with them,
+/// and says how many these were.
+#[inline]
+fn changes_at_hand<F: Fill>(stream: &mut Stream<F>, most: u64) -> u64 {
+    let bytes = stream.at_hand();
+    let (mut rest, mut count) = (bytes, 0_u64);
+    while count < most
+        && let Some((length, change)) = rest.split_first_chunk()
+        && let Ok(length) = usize::try_from(u32::from_be_bytes(*length))
+        && let Some((change, behind)) = change.split_at_checked(length)
+        // An operation and the number of the state.
+        && let [0..METADATA, _, _, ..] = change
+    {
+        rest = behind;
+        count = count.wrapping_add(1);
+    }
+    let passed = bytes.len().wrapping_sub(rest.len());
+    stream.advance(passed);
+    count
 }
 
 /// Reads a change: a length, an operation, and what it needs (`AbstractStateChangeLogger`).

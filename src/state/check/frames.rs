@@ -21,7 +21,6 @@ pub(super) struct Frames<'s> {
     /// Whether the identifier of the stream was seen, which comes before all frames.
     identified: bool,
     frame: u64,
-    chunk: Vec<u8>,
     content: Vec<u8>,
     given: usize,
     decoder: snap::raw::Decoder,
@@ -40,7 +39,6 @@ impl<'s> Frames<'s> {
             input: Stream::over(source, FRAMES, progress),
             identified: false,
             frame: 0,
-            chunk: Vec::new(),
             content: vec![0; MAX_BLOCK],
             given: MAX_BLOCK,
             decoder: snap::raw::Decoder::new(),
@@ -75,12 +73,13 @@ impl<'s> Frames<'s> {
         });
     }
 
-    /// Reads the next frame with content; `false` at the end.
-    fn next(&mut self) -> Result<bool, ReadError> {
+    /// Reads the next frame with content, and says how much of it was put into `out`: all, or nothing, and
+    /// [`Frames::content`] has it. `None` at the end.
+    fn next(&mut self, out: &mut [u8]) -> Result<Option<usize>, ReadError> {
         loop {
             self.frame = self.input.offset();
             match self.input.left() {
-                0 => return Ok(false),
+                0 => return Ok(None),
                 left @ 1..4 => {
                     return Err(self.input.error_at(self.frame, Problem::Truncated { wanted: 4, left }));
                 }
@@ -113,8 +112,7 @@ impl<'s> Frames<'s> {
                     return Err(self.invalid("frames that no identifier of a stream precedes"));
                 }
                 0 | 1 => {
-                    self.data(kind == 0, length)?;
-                    return Ok(true);
+                    return self.data(kind == 0, length, out).map(Some);
                 }
                 2..0x80 => return Err(self.invalid(format_args!("a chunk of the reserved type {kind}"))),
                 _ => {
@@ -132,8 +130,8 @@ impl<'s> Frames<'s> {
         self.input.invalid_at(self.frame, what)
     }
 
-    /// Reads a chunk with content into [`Frames::content`].
-    fn data(&mut self, compressed: bool, length: usize) -> Result<(), ReadError> {
+    /// Reads a chunk with content, as [`Frames::next`] says.
+    fn data(&mut self, compressed: bool, length: usize, out: &mut [u8]) -> Result<usize, ReadError> {
         let Some(length) = length.checked_sub(4).filter(|length| *length > 0) else {
             return Err(self.invalid("a frame without content"));
         };
@@ -142,38 +140,71 @@ impl<'s> Frames<'s> {
             return Err(self.invalid(format_args!("a frame of {length} bytes, of which {most} are the most")));
         }
         let wanted = self.input.i32()?.swap_bytes().cast_unsigned();
-        self.chunk.resize(length, 0);
-        self.input.copy(&mut self.chunk)?;
-        self.content.clear();
-        if compressed {
-            let bad = |error: snap::Error| format!("a frame that cannot be decompressed: {error}");
-            let size = snap::raw::decompress_len(&self.chunk).map_err(|error| self.invalid(bad(error)))?;
-            if size > MAX_BLOCK {
-                return Err(self.invalid(format_args!("a frame with content of {size} bytes")));
-            }
-            self.content.resize(size, 0);
-            if let Err(error) = self.decoder.decompress(&self.chunk, &mut self.content) {
+        if self.input.at_hand().len() < length {
+            self.input.gather(length)?;
+        }
+        let Some(chunk) = self.input.at_hand().get(..length) else {
+            return Err(self
+                .input
+                .skip(length as u64)
+                .err()
+                .unwrap_or_else(|| self.invalid("a frame that ends early")));
+        };
+        let bad = |error: snap::Error| format!("a frame that cannot be decompressed: {error}");
+        let size = match compressed {
+            true => snap::raw::decompress_len(chunk),
+            false => Ok(length),
+        };
+        let size = match size {
+            Ok(size) => size,
+            Err(error) => {
+                self.input.advance(length);
                 return Err(self.invalid(bad(error)));
             }
-        } else {
-            self.content.extend_from_slice(&self.chunk);
+        };
+        if size > MAX_BLOCK {
+            self.input.advance(length);
+            return Err(self.invalid(format_args!("a frame with content of {size} bytes")));
         }
         self.given = 0;
-        self.produced = self.produced.saturating_add(self.content.len() as u64);
-        let found = crc32c::crc32c(&self.content).rotate_right(15).wrapping_add(0xa282_ead8);
+        self.content.clear();
+        let fits = out.len() >= size && size > 0;
+        let content = match out.get_mut(..size) {
+            Some(out) if fits => out,
+            _ => {
+                self.content.resize(size, 0);
+                self.content.as_mut_slice()
+            }
+        };
+        let decompressed = match compressed {
+            true => self.decoder.decompress(chunk, content).map(|_| ()),
+            false => {
+                content.copy_from_slice(chunk);
+                Ok(())
+            }
+        };
+        let found = crc32c::crc32c(content).rotate_right(15).wrapping_add(0xa282_ead8);
+        self.input.advance(length);
+        if let Err(error) = decompressed {
+            self.content.clear();
+            return Err(self.invalid(bad(error)));
+        }
+        self.produced = self.produced.saturating_add(size as u64);
         if found != wanted && self.odd.len() < NOTED {
             self.odd
                 .push((self.frame, "a frame whose checksum is not that of its content, which Flink does not compare"));
         }
-        Ok(())
+        Ok(if fits { size } else { 0 })
     }
 }
 
 impl Fill for Frames<'_> {
     fn fill(&mut self, _: u64, out: &mut [u8]) -> Result<usize, ReadError> {
         while self.given >= self.content.len() {
-            if !self.next()? {
-                return Ok(0);
+            match self.next(out)? {
+                None => return Ok(0),
+                Some(0) => {}
+                Some(count) => return Ok(count),
             }
         }
         let rest = self.content.get(self.given..).unwrap_or_default();

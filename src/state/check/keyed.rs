@@ -266,6 +266,7 @@ fn walk_groups(
     let mut plain = Stream::over(source, "keyed state", progress);
     let mut inside = walk.header.compressed.then(|| Frames::stream(source, progress));
     let heap = (body == KeyedBody::Heap).then(|| heap::Layouts::of(walk.header));
+    let shapes = canonical::Shapes::of(walk.header, walk.sorted);
     let mut overruns = 0;
     let mut starts = Vec::new();
     for place in places {
@@ -290,13 +291,13 @@ fn walk_groups(
                 frames::restart(inside, start, place.end, false);
                 let ended = match heap {
                     Some(layouts) => heap::states(inside, layouts, place.group, &mut starts, walk),
-                    None => canonical::states(inside, place.group, walk),
+                    None => canonical::states(inside, &shapes, place.group, walk),
                 };
                 finish(inside, ended, &starts, walk)?;
                 continue;
             }
             (None, Some(layouts)) => heap::states(&mut plain, layouts, place.group, &mut starts, walk),
-            (None, None) => canonical::states(&mut plain, place.group, walk),
+            (None, None) => canonical::states(&mut plain, &shapes, place.group, walk),
         };
         walk.oddities(&mut plain);
         let at = plain.offset();

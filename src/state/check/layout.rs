@@ -1,28 +1,14 @@
 //! How the entries of a state lie in a stream, for passing over many of them quickly.
 //!
-//! [`Layout::quick`] says that an entry at hand is beyond any doubt, and nothing else; whatever is not, or does not lie
-//! in the buffer as a whole, goes through [`SerializerSnapshot::skip_value`], which finds out what is wrong.
+//! Entries at hand that are beyond any doubt are passed by their [`Steps`], all others by [`Layout::pass`].
 
+use super::steps::{Row, Steps, word};
 use crate::model::damage::Effect;
-use crate::state::key_group::assign_to_key_group;
+use crate::state::key_group::{HashesOfGroup, assign_to_key_group};
 use crate::state::keyed::KeyedHeader;
 use crate::state::meta::{BackendStateType, StateMeta};
-use crate::state::serializer::{Piece, SerializerSnapshot};
-use crate::state::types::java_hash_of_ascii;
+use crate::state::serializer::SerializerSnapshot;
 use crate::wire::{DecodeError, Input, Problem, ReadError, Stream, stream::Fill};
-
-/// What to do with the bytes of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Skip(usize),
-    Zero,
-    Flag,
-    Text,
-    /// Parts of the key, whose hash tells the key group.
-    KeyText,
-    KeyInt,
-    KeyLong,
-}
 
 /// The parts of an entry in their order.
 #[derive(Clone, Copy)]
@@ -36,7 +22,8 @@ enum Part<'h> {
 /// The layout of the entries of one state in the body of the hash map backend.
 pub(super) struct Layout<'h> {
     parts: Vec<Part<'h>>,
-    quick: Option<Vec<Step>>,
+    quick: Option<Steps>,
+    row: Option<Row>,
     /// Whether the entries are the elements of a queue.
     pub(super) is_queue: bool,
     /// Bytes of the shortest entry.
@@ -55,57 +42,10 @@ impl<'h> Layout<'h> {
             _ => vec![Part::Value(state.namespace()?), Part::Key(&header.key), Part::Value(value)],
         };
         let shortest = parts.len();
+        let quick = quick(&parts);
+        let row = quick.as_ref().and_then(Steps::row);
         let is_queue = state.kind == BackendStateType::PriorityQueue;
-        Some(Layout { quick: quick(&parts), parts, is_queue, shortest })
-    }
-
-    /// The length of the entry that the bytes start with, if it is whole and nothing is wrong with it.
-    #[inline]
-    pub(super) fn quick(&self, bytes: &[u8], group: u16, max_parallelism: u16) -> Option<usize> {
-        let mut rest = bytes;
-        for step in self.quick.as_ref()? {
-            rest = match *step {
-                Step::Skip(count) => rest.get(count..)?,
-                Step::Zero => match rest {
-                    [0, rest @ ..] => rest,
-                    _ => return None,
-                },
-                Step::Flag => match rest {
-                    [0 | 1, rest @ ..] => rest,
-                    _ => return None,
-                },
-                Step::Text => {
-                    let (text, rest) = text(rest)?;
-                    if !text.is_ascii() {
-                        return None;
-                    }
-                    rest
-                }
-                Step::KeyText => {
-                    let (text, rest) = text(rest)?;
-                    if assign_to_key_group(java_hash_of_ascii(text)?, max_parallelism) != group {
-                        return None;
-                    }
-                    rest
-                }
-                Step::KeyInt => {
-                    let (key, rest) = rest.split_first_chunk()?;
-                    if assign_to_key_group(i32::from_be_bytes(*key), max_parallelism) != group {
-                        return None;
-                    }
-                    rest
-                }
-                Step::KeyLong => {
-                    let (key, rest) = rest.split_first_chunk()?;
-                    let key = u64::from_be_bytes(*key);
-                    if assign_to_key_group((key ^ (key >> 32)) as i32, max_parallelism) != group {
-                        return None;
-                    }
-                    rest
-                }
-            };
-        }
-        Some(bytes.len().wrapping_sub(rest.len()))
+        Some(Layout { quick, row, parts, is_queue, shortest })
     }
 
     /// Passes over an entry, and gives the key group of its key where that is another one.
@@ -139,17 +79,25 @@ impl<'h> Layout<'h> {
         done: &mut u64,
         mut each: impl FnMut(u64, u16),
     ) -> Result<(), ReadError> {
+        let hashes = HashesOfGroup::new(group, max_parallelism);
         let mut left = count;
         while left > 0 {
             let bytes = stream.at_hand();
             let mut rest = bytes;
-            while left > 0
-                && let Some(length) = self.quick(rest, group, max_parallelism)
-            {
-                rest = rest.get(length..).unwrap_or_default();
-                left = left.wrapping_sub(1);
-                *done = done.wrapping_add(1);
+            let before = left;
+            if let (Some(row), Some(hashes)) = (self.row, hashes) {
+                rest = match row.zero {
+                    true => words::<true>(row, rest, &mut left, hashes),
+                    false => words::<false>(row, rest, &mut left, hashes),
+                };
             }
+            while left > 0
+                && let Some(behind) = self.quick.as_ref().and_then(|steps| steps.pass(rest, hashes))
+            {
+                rest = behind;
+                left = left.wrapping_sub(1);
+            }
+            *done = done.wrapping_add(before.wrapping_sub(left));
             let passed = bytes.len().wrapping_sub(rest.len());
             stream.advance(passed);
             if left > 0 {
@@ -224,49 +172,37 @@ pub(super) fn pass_key<I: Input>(
     Ok((other != group).then_some(other))
 }
 
-/// A string of less than 127 characters, if all of them are there and it is not null.
-#[inline]
-fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first()?;
-    match *length {
-        1..0x80 => rest.split_at_checked(usize::from(length.wrapping_sub(1))),
-        _ => None,
+/// Passes over entries that are a word with bytes before and behind, as long as nothing is wrong with them; gives what comes
+/// behind the last one.
+#[inline(never)]
+fn words<'b, const ZERO: bool>(row: Row, bytes: &'b [u8], left: &mut u64, hashes: HashesOfGroup) -> &'b [u8] {
+    if row.zero_behind {
+        return bytes;
     }
+    let mut rest = bytes;
+    while *left > 0 {
+        let Some(key) = rest.get(row.before..) else { break };
+        if ZERO && rest.first() != Some(&0) {
+            break;
+        }
+        let Some((hash, length)) = word(key) else { break };
+        let Some(behind) = key.get(length.wrapping_add(row.behind)..) else { break };
+        if !hashes.has(hash) {
+            break;
+        }
+        rest = behind;
+        *left = left.wrapping_sub(1);
+    }
+    rest
 }
 
-fn quick(parts: &[Part<'_>]) -> Option<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut push = |step: Step| match (steps.last_mut(), step) {
-        (Some(Step::Skip(before)), Step::Skip(more)) => *before = before.saturating_add(more),
-        _ => steps.push(step),
-    };
+fn quick(parts: &[Part<'_>]) -> Option<Steps> {
+    let mut steps = Steps::default();
     for part in parts {
-        let (serializer, is_key) = match part {
-            Part::Time => {
-                push(Step::Skip(8));
-                continue;
-            }
-            Part::Value(serializer) => (*serializer, false),
-            Part::Key(serializer) => (*serializer, serializer.is_hashable()),
-        };
-        let pieces = serializer.pieces()?;
-        // Of several the hash is made of all; the slow way does that.
-        if is_key && pieces.len() != 1 {
-            return None;
-        }
-        for piece in pieces {
-            push(match (piece, is_key) {
-                (Piece::Text, true) => Step::KeyText,
-                (Piece::Int, true) => Step::KeyInt,
-                (Piece::Long, true) => Step::KeyLong,
-                (_, true) => return None,
-                (Piece::Text, false) => Step::Text,
-                (Piece::Zero, false) => Step::Zero,
-                (Piece::Flag, false) => Step::Flag,
-                (Piece::Int, false) => Step::Skip(4),
-                (Piece::Long, false) => Step::Skip(8),
-                (Piece::Bytes(count), false) => Step::Skip(count),
-            });
+        match part {
+            Part::Time => steps.skip(8),
+            Part::Value(serializer) => steps.value(serializer)?,
+            Part::Key(serializer) => steps.key(serializer)?,
         }
     }
     Some(steps)

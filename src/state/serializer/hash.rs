@@ -17,6 +17,8 @@ pub(in crate::state) enum Piece {
     Long,
     /// So many bytes.
     Bytes(usize),
+    /// An `int` count and as many items of so many bytes.
+    Items(usize),
 }
 
 /// A type of more pieces is none to hurry with.
@@ -38,6 +40,8 @@ impl SerializerSnapshot {
                 Plain::Boolean => Piece::Flag,
                 Plain::Int => Piece::Int,
                 Plain::Long => Piece::Long,
+                Plain::ByteArray => Piece::Items(1),
+                Plain::Items(width) => Piece::Items(width),
                 other => Piece::Bytes(other.width()?),
             }),
             Content::Composite { kind, nested, .. } if kind.shape == Shape::Fields => {

@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(judge(string), Name::Possible);
         assert_eq!(judge(&string.replace("flink", "flinj")), Name::DamagedFrom(string));
         assert_eq!(judge(string.strip_suffix("hot").expect("it ends so")), Name::DamagedFrom(string));
-        assert_eq!(judge("org.apache.flink.api.common.typeutils.base.NewSerializerSnapshot"), Name::OfNoRelease);
+        assert_eq!(judge("org.apache.flink.api.common.typeutils.base.EntirelyNewSnapshot"), Name::OfNoRelease);
         assert_eq!(judge("org.apache.flink.connector.some.Snapshot"), Name::Possible);
         assert_eq!(judge("com.example.Mine"), Name::Possible);
     }

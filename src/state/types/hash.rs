@@ -29,6 +29,17 @@ pub(in crate::state) fn java_hash_of_ascii(bytes: &[u8]) -> Option<i32> {
     (seen & 0x8080_8080_8080_8080 == 0).then(|| hash.get())
 }
 
+/// Java's `hashCode` of the string of at most 16 characters that the bytes start with, if they are ASCII.
+#[inline(always)]
+pub(in crate::state) fn java_hash_of_word(bytes: &[u8; 16], length: u32) -> Option<i32> {
+    // Zeros before the first character change nothing, and what is behind the last is pushed out.
+    let unused = 128_u32.wrapping_sub(length.wrapping_mul(8));
+    let text = u128::from_le_bytes(*bytes).checked_shl(unused)?;
+    let (first, last) = (text as u64, (text >> 64) as u64);
+    let hash = of_eight(first).wrapping_mul(P8).wrapping_add(of_eight(last));
+    ((first | last) & 0x8080_8080_8080_8080 == 0).then_some(hash.cast_signed())
+}
+
 /// `String.hashCode`: over UTF-16 units.
 ///
 /// Eight bytes at a time while they are ASCII: this is called once per record, and byte by byte it would be a chain of as
@@ -67,18 +78,10 @@ impl HashOfTail {
 }
 
 /// 31 to the power of 0 to 8.
-const POWERS: [u32; 9] = [
-    1,
-    31,
-    31_u32.pow(2),
-    31_u32.pow(3),
-    P4,
-    31_u32.pow(5),
-    31_u32.pow(6),
-    P4.wrapping_mul(31_u32.pow(3)),
-    P4.wrapping_mul(P4),
-];
+const POWERS: [u32; 9] =
+    [1, 31, 31_u32.pow(2), 31_u32.pow(3), P4, 31_u32.pow(5), 31_u32.pow(6), P4.wrapping_mul(31_u32.pow(3)), P8];
 const P4: u32 = 31_u32.pow(4);
+const P8: u32 = P4.wrapping_mul(P4);
 
 /// The hash of eight ASCII characters, the first in the lowest byte: pairs of neighbours are put together three times.
 /// Zero bytes before the first character change nothing.
@@ -99,6 +102,20 @@ fn of_units(text: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_hashes_like_the_string() {
+        let text = b"the quick brown fox";
+        let bytes = text.first_chunk().expect("16 bytes");
+        for length in 1..=16_u8 {
+            let word = &text[..usize::from(length)];
+            assert_eq!(java_hash_of_word(bytes, length.into()), java_hash_of_ascii(word), "{length}");
+        }
+        let mut other = *bytes;
+        other[9] = 0xe9;
+        assert!(java_hash_of_word(&other, 9).is_some() && java_hash_of_word(&other, 10).is_none());
+        assert!(java_hash_of_word(bytes, 0).is_none() && java_hash_of_word(bytes, 17).is_none());
+    }
 
     #[test]
     fn strings_hash_as_in_java() {

@@ -61,23 +61,35 @@ impl<'a, 'm> Plan<'a, 'm> {
             }
             KeyedHandle::Incremental(database) => self.database(owner, database),
             KeyedHandle::Changelog(changelog) => self.changelog(owner, raw, max_parallelism, changelog),
-            KeyedHandle::ChangesInFiles(changes) => self.changes(owner, changes),
+            KeyedHandle::ChangesInFiles(changes) => self.changes(owner, changes, false),
             // In the `_metadata` itself, and checked with it.
             KeyedHandle::ChangesInMemory(_) => {}
         }
     }
 
-    fn changelog(&mut self, owner: Owner, raw: bool, max_parallelism: i32, handle: &'a Changelog<'m>) {
-        for part in handle.materialized.iter().chain(&handle.non_materialized).flatten() {
+    fn changelog(&mut self, mut owner: Owner, raw: bool, max_parallelism: i32, handle: &'a Changelog<'m>) {
+        for part in handle.materialized.iter().flatten() {
             self.keyed(owner, raw, max_parallelism, part);
+        }
+        for (number, part) in handle.non_materialized.iter().flatten().enumerate() {
+            match part {
+                KeyedHandle::ChangesInFiles(changes) => {
+                    owner.key_groups = Some(part.range());
+                    self.changes(owner, changes, number == 0);
+                }
+                part => self.keyed(owner, raw, max_parallelism, part),
+            }
         }
     }
 
-    fn changes(&mut self, owner: Owner, changes: &'a ChangesInFiles<'m>) {
+    /// Plans changes; `are_first` says that the handle has none before them.
+    fn changes(&mut self, owner: Owner, changes: &'a ChangesInFiles<'m>, are_first: bool) {
         let own = changes.storage.as_ref().is_none_or(|storage| storage.as_modified_utf8() == b"filesystem");
-        for (offset, stream) in &changes.streams {
+        for (number, (offset, stream)) in changes.streams.iter().enumerate() {
+            let firsts = if are_first && number == 0 { vec![*offset] } else { Vec::new() };
+            let content = Content::Changes { offsets: vec![*offset], firsts };
             match own {
-                true => self.stream(owner, StateKind::Changes, stream, Content::Changes(vec![*offset])),
+                true => self.stream(owner, StateKind::Changes, stream, content),
                 false => self.stream(owner, StateKind::ForeignChanges, stream, Content::Opaque(None)),
             }
         }

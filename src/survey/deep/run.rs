@@ -228,7 +228,7 @@ impl Content<'_, '_> {
                 }
             }
             Content::Sst(_) => rocksdb::check_sst(source, &silent)?.checked,
-            Content::Changes(offsets) => check::changelog_segment(source, offsets, &silent)?,
+            Content::Changes { offsets, firsts } => check::changes(source, offsets, firsts, &silent)?,
             Content::Channels(handles) => {
                 let parts: Vec<ChannelPart<'_>> = handles.iter().flat_map(|handle| parts(handle)).collect();
                 check::channel_state(source, &parts, &silent)?

@@ -52,8 +52,8 @@ pub(super) enum Content<'a, 'm> {
     DatabaseMeta,
     /// A file of that name with a part of a database's entries.
     Sst(String),
-    /// Changes, from these offsets on.
-    Changes(Vec<i64>),
+    /// Changes, from these offsets on; before those of `firsts` a handle has no others.
+    Changes { offsets: Vec<i64>, firsts: Vec<i64> },
     /// In-flight buffers.
     Channels(Vec<&'a ChannelHandle<'m>>),
     /// Something that only its writer knows: it is read, and that is all. The name is that of a file of a database.
@@ -163,7 +163,10 @@ impl<'a, 'm> Task<'a, 'm> {
             return;
         };
         match (mine, other) {
-            (Content::Changes(mine), Content::Changes(other)) => mine.extend(other),
+            (Content::Changes { offsets, firsts }, Content::Changes { offsets: more_offsets, firsts: more_firsts }) => {
+                offsets.extend(more_offsets);
+                firsts.extend(more_firsts);
+            }
             (Content::Channels(mine), Content::Channels(other)) => mine.extend(other),
             _ => {}
         }
@@ -172,9 +175,11 @@ impl<'a, 'm> Task<'a, 'm> {
     /// Puts what is asked of the bytes into the key, once all handles are known.
     pub fn seal(&mut self) {
         let Work::Stream { content, .. } = &mut self.work else { return };
-        if let Content::Changes(offsets) = content {
-            offsets.sort_unstable();
-            offsets.dedup();
+        if let Content::Changes { offsets, firsts } = content {
+            for all in [offsets, firsts] {
+                all.sort_unstable();
+                all.dedup();
+            }
         }
         if let (Some(key), Some(asked)) = (&mut self.key, content.asked()) {
             let _ = write!(key, " {}", digest(asked.as_bytes()));
@@ -272,7 +277,7 @@ impl Content<'_, '_> {
             Content::Operator(_) => "operator",
             Content::DatabaseMeta => "description",
             Content::Sst(_) => "sst",
-            Content::Changes(_) => "changes",
+            Content::Changes { .. } => "changes",
             Content::Channels(_) => "channels",
             Content::Opaque(_) => "bytes",
         }
@@ -285,7 +290,7 @@ impl Content<'_, '_> {
                 Some(format!("{max_parallelism} {:?} {:?} {:?}", groups.range, groups.offsets, groups.class()))
             }
             Content::Operator(states) => Some(format!("{states:?}")),
-            Content::Changes(offsets) => Some(format!("{offsets:?}")),
+            Content::Changes { offsets, firsts } => Some(format!("{offsets:?} {firsts:?}")),
             Content::Channels(handles) => {
                 Some(handles.iter().map(|handle| format!("{:?} {}", handle.info, handle.size)).collect())
             }
