@@ -370,6 +370,13 @@ impl KeyedHandle<'_> {
 }
 
 impl KeyGroups<'_> {
+    /// The key groups, and where each starts. A range that a damaged handle has beyond the numbers of Java ends in its last
+    /// one again and again.
+    pub fn numbered(&self) -> impl Iterator<Item = (i32, i64)> + Clone {
+        let next = |group: &i32| Some(group.saturating_add(1));
+        std::iter::successors(Some(self.range.start), next).zip(self.offsets.iter().copied())
+    }
+
     /// The name of Flink's class.
     pub fn class(&self) -> &'static str {
         match self.kind {

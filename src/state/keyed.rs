@@ -95,7 +95,8 @@ impl KeyedBody {
     /// A piece of the one starts with the number of the key group, of the other with the number of a state. Key group
     /// 0 alone tells nothing: its piece starts with zeros in both, and is taken for the hash map backend's.
     pub fn of(bytes: &[u8], first_key_group: i32, offsets: &[i64]) -> Self {
-        for (key_group, offset) in (first_key_group..).zip(offsets) {
+        for (number, offset) in (0..).zip(offsets) {
+            let key_group = first_key_group.saturating_add(number);
             let start = usize::try_from(*offset).unwrap_or(usize::MAX);
             if start == 0 {
                 return KeyedBody::Canonical;

@@ -151,9 +151,8 @@ fn each_key_groups<'h, 'm>(handle: &'h KeyedHandle<'m>, each: &mut dyn FnMut(&'h
 
 /// Which body a key-group stream has; `None` where its key groups do not tell.
 fn body<'m>(files: &mut Files<'_, '_, 'm>, groups: &KeyGroups<'m>) -> Result<Option<KeyedBody>, String> {
-    let telling =
-        (groups.range.start..).zip(&groups.offsets).find(|(key_group, offset)| *key_group != 0 || **offset == 0);
-    let Some((key_group, &offset)) = telling else { return Ok(None) };
+    let telling = groups.numbered().find(|(key_group, offset)| *key_group != 0 || *offset == 0);
+    let Some((key_group, offset)) = telling else { return Ok(None) };
     if offset == 0 {
         return Ok(Some(KeyedBody::Canonical));
     }

@@ -299,7 +299,7 @@ fn body_of(stream: &Stream) -> usize {
     start.map_or(stream.bytes.len(), |start| usize::try_from(start).expect("a start"))
 }
 
-/// The streams of a case with state of operators, one of each length.
+/// The streams of a case with state of operators, one of each length, the shortest first.
 fn framed(case: &Case) -> Vec<Stream> {
     let mut seen = BTreeSet::new();
     let all = metadata_files(&case.tree()).into_iter().flat_map(|metadata| streams(case, &metadata));
@@ -348,8 +348,13 @@ fn every_flipped_byte_of_a_head_is_found_but_for_names_that_could_be_others() {
     for name in ["kitchen-compressed-1.20.5", "kitchen-compressed-2.3.0"] {
         let case = Case::named(name);
         let mut missed = Vec::new();
+        let mut seen = BTreeSet::new();
         for stream in framed(&case) {
             let body = body_of(&stream);
+            // One of each length will do, with the shortest of bodies.
+            if !seen.insert(body) {
+                continue;
+            }
             let head = &stream.bytes[..body];
             let names = names_of(&stream);
             let clean = stream.kind.of_bytes(&stream.bytes);
@@ -368,6 +373,9 @@ fn every_flipped_byte_of_a_head_is_found_but_for_names_that_could_be_others() {
                         let near = &head[at.saturating_sub(24)..(at + 24).min(body)];
                         missed.push(format!("{}: byte {at} ^ {flip:02x}: {}", stream.from, near.escape_ascii()));
                     }
+                }
+                if at % 5 != 0 {
+                    continue;
                 }
                 let cut = stream.kind.of_bytes(&stream.bytes[..at]);
                 let fails = cut.damages.iter().any(|damage| damage.effect == Effect::Fails);
@@ -487,6 +495,17 @@ fn a_key_in_the_wrong_key_group_is_found() {
     let right = (0..=127_u8).find(|key| assign_to_key_group(i32::from(*key), 128) == 7).expect("a key");
     let fine = hostile(SerializerSnapshot::void_namespace(), SerializerSnapshot::void_namespace(), &body(right));
     assert_eq!(fine, Checked::default());
+}
+
+#[test]
+fn key_groups_beyond_all_numbers_are_no_end() {
+    let mut bytes = Vec::new();
+    KeyedHeader::new(SerializerSnapshot::byte(), Vec::new()).write(&mut bytes).expect("a head");
+    for kind in [KeyGroupsKind::Plain, KeyGroupsKind::Savepoint] {
+        let range = KeyGroupRange { start: i32::MAX - 1, count: 4 };
+        let groups = KeyGroups { kind, range, offsets: vec![5, 0, 6, 7], stream: StreamHandle::EmptySegment };
+        assert!(!Kind::Keyed(groups, 128).of_bytes(&bytes).damages.is_empty());
+    }
 }
 
 #[test]

@@ -146,14 +146,14 @@ pub fn keyed_stream(
 fn body_of(source: &dyn ReadAt, groups: &KeyGroups<'_>) -> io::Result<Option<KeyedBody>> {
     // More than that would be a request for each to storage that is far away.
     const ASKED: usize = 9;
-    let numbered = (groups.range.start..).zip(&groups.offsets);
-    if numbered.clone().any(|(_, offset)| *offset == 0) {
+    let numbered = groups.numbered();
+    if numbered.clone().any(|(_, offset)| offset == 0) {
         return Ok(Some(KeyedBody::Canonical));
     }
     let (mut heap, mut asked) = (0_usize, 0_usize);
     for (group, offset) in numbered.filter(|(group, _)| *group != 0).take(ASKED) {
         let mut number = [0; 4];
-        let Ok(offset) = u64::try_from(*offset) else { continue };
+        let Ok(offset) = u64::try_from(offset) else { continue };
         if source.read_at(offset, &mut number)? == number.len() {
             asked = asked.saturating_add(1);
             heap = heap.saturating_add(usize::from(i32::from_be_bytes(number) == group));
@@ -210,7 +210,7 @@ fn places(
     findings: &mut Findings,
 ) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
-    for (group, &offset) in (groups.range.start..).zip(&groups.offsets) {
+    for (group, offset) in groups.numbered() {
         // The canonical format has nothing of a key group without entries.
         if offset == 0 && body == KeyedBody::Canonical {
             continue;

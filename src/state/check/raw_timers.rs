@@ -110,7 +110,7 @@ impl Walk<'_> {
     /// The key groups in the order of the stream.
     fn places(&mut self, size: u64) -> Vec<Place> {
         let mut places = Vec::new();
-        for (group, &offset) in (self.groups.range.start..).zip(&self.groups.offsets) {
+        for (group, offset) in self.groups.numbered() {
             if offset == NO_OFFSET {
                 continue;
             }
