@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Types whose values end where only Java knows: two of Kryo, and Java's own serialization.
-const KNOWN_TO_JAVA_ALONE: [&str; 3] = ["of java.util.BitSet", "of java.util.List", "Java's own serialization"];
+const KNOWN_TO_JAVA_ALONE: [&str; 3] = ["java.util.BitSet", "java.util.List", "Java's own serialization"];
 
 type Outcome<T> = Result<T, String>;
 
