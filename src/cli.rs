@@ -101,8 +101,14 @@ pub enum Exit {
     Findings = 1,
     /// The command line made no sense.
     Usage = 2,
+    /// Some of it was done, and some failed.
+    Partly = 3,
+    /// A guard refused: unsafe, a job is alive, the plan is stale, locked, an empty policy.
+    Refused = 4,
     /// Something could not be judged.
     NoVerdict = 5,
+    /// Ended by a signal.
+    Interrupted = 130,
 }
 
 /// An error that ends a run, with the exit code for it.

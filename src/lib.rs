@@ -11,6 +11,11 @@
 //! - [`runtime`]: a compact stream runtime that writes checkpoints; `docs/runtime.md` is its guide.
 //! - [`programs`]: jobs for the runtime that come with chkctl.
 //! - [`survey`]: everything that only looks: finding snapshots, resolving references, judging.
+//! - [`records`]: pins and tags, kept beside the snapshots that they are about.
+//! - [`retention`]: which snapshots a policy keeps, and why; no I/O.
+//! - [`plan`]: what a prune is going to do, as a value.
+//! - [`prune`]: what nothing refers to and what a policy lets go, found out; makes a plan, changes nothing.
+//! - [`change`]: carries plans out, and takes them back: everything that removes a file of Flink's.
 //! - [`diagnose`]: from a log to the cause of a failed restore, and what to do next.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
@@ -18,12 +23,17 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod change;
 pub mod cli;
 pub mod diagnose;
 pub mod format;
 pub mod model;
+pub mod plan;
 pub mod programs;
+pub mod prune;
+pub mod records;
 pub mod render;
+pub mod retention;
 pub mod rocksdb;
 pub mod runtime;
 pub mod state;

@@ -3,10 +3,12 @@
 //! [`Storage`] is what a survey needs: looking and reading. [`WriteStorage`] is what a runtime needs on top. Errors keep "it is not there" apart from "it could not be
 //! said", since the first makes a snapshot broken and the second must never do so.
 
+mod below;
 pub mod faulty;
 pub mod local;
 mod write;
 
+pub use below::{Below, Details, WalkVisitor};
 pub use local::LocalStorage;
 pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};
 
@@ -37,6 +39,22 @@ pub trait Storage: Send + Sync {
 
     /// Opens a file to read from it at any offset. Links are followed; what is not a file is an error.
     fn open(&self, file: &Location) -> Result<Box<dyn ReadAt>, StorageError>;
+
+    /// Tells `visitor` of every entry at and below a directory, in no order. Symbolic links are not followed below it.
+    fn walk(&self, root: &Location, visitor: &dyn WalkVisitor) {
+        below::walk_by_listing(self, root, visitor);
+    }
+
+    /// What is at some names of a directory now, links not followed; one answer per name in their order, `None` where
+    /// nothing is.
+    fn look(&self, dir: Below<'_>, names: &[&str]) -> Result<Vec<Option<Details>>, StorageError> {
+        below::look_by_listing(self, dir, names)
+    }
+
+    /// The same place without symbolic links on the way to it. Stores that have none give it back.
+    fn real_place(&self, place: &Location) -> Result<Location, StorageError> {
+        Ok(place.clone())
+    }
 }
 
 /// What is known of a file or directory.

@@ -168,6 +168,13 @@ impl serde::Serialize for Location {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Location {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Location::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// Schemes of one store that Flink's file system plugins take for each other.
 fn base_scheme(scheme: &str) -> &str {
     match scheme {

@@ -166,6 +166,10 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
     fn delete_empty_dir(&self, dir: &Location) -> Result<bool, StorageError> {
         self.run(Operation::DeleteEmptyDir, dir, |inner| inner.delete_empty_dir(dir))
     }
+
+    fn replace(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
+        self.run(Operation::Replace, file, |inner| inner.replace(file, bytes))
+    }
 }
 
 fn half(bytes: &[u8]) -> &[u8] {

@@ -3,7 +3,7 @@
 //! A checkpoint is there when its `_metadata` is, so that file is published whole, after everything it names has been
 //! made durable: the content of a file by [`FileWriter::finish`], its name by [`WriteStorage::sync_dir`].
 
-use super::{Storage, StorageError};
+use super::{Below, Storage, StorageError, below};
 use crate::model::Location;
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -35,6 +35,33 @@ pub trait WriteStorage: Storage {
 
     /// Removes an empty directory; `Ok(false)` where there was none, an error where it is not empty or something else.
     fn delete_empty_dir(&self, dir: &Location) -> Result<bool, StorageError>;
+
+    /// Makes `bytes` the content of a file, whether it is there or not, as a whole or not at all, durably.
+    fn replace(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError>;
+
+    /// Creates a directory and those above it as [`WriteStorage::create_dirs`] does, each that lies below `to.root` with
+    /// the permissions, and where that may be done the owner, of the directory of the same name on the way to `like`;
+    /// counted from the end. `to.dir` and `like.dir` end in the same components.
+    fn create_dirs_like(&self, to: Below<'_>, like: Below<'_>) -> Result<(), StorageError> {
+        let _ = like;
+        self.create_dirs(&to.location())
+    }
+
+    /// Renames names of a directory into another of the same store. One answer per name: `Ok(false)` where there was
+    /// none, an error (`AlreadyExists`) where something has the new name.
+    fn rename_names(&self, from: Below<'_>, to: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
+        below::rename_one_by_one(self, from, to, names)
+    }
+
+    /// Removes files of a directory. One answer per name, as of [`WriteStorage::delete`].
+    fn delete_names(&self, dir: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
+        names.iter().map(|name| self.delete(&dir.file(name))).collect()
+    }
+
+    /// Removes an empty directory, as [`WriteStorage::delete_empty_dir`].
+    fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
+        self.delete_empty_dir(&dir.location())
+    }
 }
 
 /// A new file that is being written. One that is dropped unfinished is removed, as far as that can be done.

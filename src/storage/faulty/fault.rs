@@ -29,6 +29,7 @@ pub enum Operation {
     SyncDir,
     Delete,
     DeleteEmptyDir,
+    Replace,
 }
 
 impl Operation {
@@ -50,6 +51,7 @@ impl Operation {
         Operation::SyncDir,
         Operation::Delete,
         Operation::DeleteEmptyDir,
+        Operation::Replace,
     ];
 
     /// Those that change something.

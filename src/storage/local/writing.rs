@@ -57,6 +57,19 @@ impl WriteStorage for LocalStorage {
         }
         was_there(fs::remove_dir(path)).map_err(|e| failed(dir, &e))
     }
+
+    fn replace(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
+        let path = path_to_write(file)?;
+        let temporary = path.with_file_name(in_progress_name(file.name()));
+        let mut writer = LocalWriter::create(file, temporary.clone())?;
+        writer.write(bytes)?;
+        Box::new(writer).finish()?;
+        if let Err(error) = fs::rename(&temporary, &path) {
+            let _ = fs::remove_file(&temporary);
+            return Err(failed(file, &error));
+        }
+        sync(directory_of(&path)).map_err(|e| failed(file, &e))
+    }
 }
 
 /// A local file that is being written.

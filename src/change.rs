@@ -1,0 +1,21 @@
+//! Carries plans out, and takes them back: everything that removes a file of Flink's.
+//!
+//! A run puts files aside in a trash directory below the root, with a journal; `undelete` brings them back, `purge` deletes
+//! them for good. The order of the phases ([`crate::plan::Phase`]) makes a run safe to interrupt at any point.
+
+use crate::model::Location;
+use crate::storage::StorageError;
+
+/// The hidden directory below a root that holds what chkctl keeps there: the lock, the trash, records. Flink never looks
+/// for a name like it, and no survey enters it.
+pub const OWN_DIRECTORY: &str = ".chkctl";
+
+/// Looks again, while a plan is carried out: a writer may have added snapshots since it was made.
+pub trait Recheck {
+    /// Takes notice of every `_metadata` that appeared or was changed, and of pins, since the plan or the last call. An
+    /// error ends the run: what cannot be read may refer to anything.
+    fn look_again(&mut self) -> Result<(), StorageError>;
+
+    /// Why a file or directory of the plan must stay after all, by what [`Recheck::look_again`] saw last.
+    fn objection(&self, place: &Location) -> Option<String>;
+}

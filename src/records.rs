@@ -1,0 +1,1 @@
+//! Pins and tags: small records that chkctl keeps beside the snapshots that they are about.

@@ -1,0 +1,139 @@
+//! Operations on many names of one directory below a root, which no symbolic link can lead out of it.
+
+use super::{EntryKind, Storage, StorageError, StorageErrorKind, WriteStorage};
+use crate::model::Location;
+use jiff::Timestamp;
+
+/// A directory at or below a root. Back ends that have symbolic links open it from the root on, component by component,
+/// and follow none on the way: a directory that was replaced by a link is an error, not another directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Below<'a> {
+    /// The root; links in its own path are followed.
+    pub root: &'a Location,
+    /// The components from the root on, separated by slashes; empty for the root itself.
+    pub dir: &'a str,
+}
+
+impl Below<'_> {
+    /// The directory as a place.
+    pub fn location(&self) -> Location {
+        if self.dir.is_empty() { self.root.clone() } else { self.root.with_suffix(&format!("/{}", self.dir)) }
+    }
+
+    /// The place of a name in it.
+    pub fn file(&self, name: &str) -> Location {
+        self.location().with_suffix(&format!("/{name}"))
+    }
+}
+
+/// An entry of a directory with what is known of it; links are not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
+    /// Its name; characters that are not UTF-8 are replaced.
+    pub name: String,
+    /// Whether [`Details::name`] is the name: it is UTF-8, and a path of Flink's can hold it.
+    pub exact: bool,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Size in bytes of a file.
+    pub size: u64,
+    /// When it was changed last.
+    pub modified: Option<Timestamp>,
+}
+
+/// Hears what a [`Storage::walk`] comes by. Called by several threads at once.
+pub trait WalkVisitor: Sync {
+    /// Whether to look into a directory that was found in `parent`. The root is always looked into.
+    fn enters(&self, parent: &Location, name: &str) -> bool;
+
+    /// Entries of a directory. A large directory comes in several pieces; an empty one comes once, with none.
+    fn found(&self, dir: &Location, entries: Vec<Details>);
+
+    /// A directory could not be listed, or not to the end: what is in it is not known.
+    fn failed(&self, dir: &Location, error: StorageError);
+}
+
+/// A [`Storage::walk`] through `list` and `stat`, for stores without a quicker one. A directory that went away meanwhile is
+/// no failure, unless it is the root.
+pub(super) fn walk_by_listing(storage: &(impl Storage + ?Sized), root: &Location, visitor: &dyn WalkVisitor) {
+    let mut pending = vec![root.clone()];
+    while let Some(dir) = pending.pop() {
+        let entries = match storage.list(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.is_not_found() && dir != *root => continue,
+            Err(error) => {
+                visitor.failed(&dir, error);
+                continue;
+            }
+        };
+        let mut found = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let place = dir.with_suffix(&format!("/{}", entry.name));
+            let exact = is_exact(&entry.name);
+            let mut details = Details { name: entry.name, exact, kind: entry.kind, size: 0, modified: None };
+            if entry.kind == EntryKind::File {
+                match storage.stat(&place) {
+                    Ok(stat) => (details.size, details.modified) = (stat.size, stat.modified),
+                    Err(error) if error.is_not_found() => continue,
+                    Err(error) => visitor.failed(&dir, error),
+                }
+            }
+            if entry.kind == EntryKind::Directory && exact && visitor.enters(&dir, &details.name) {
+                pending.push(place);
+            }
+            found.push(details);
+        }
+        visitor.found(&dir, found);
+    }
+}
+
+/// Whether a name that was read without loss stands for itself in a path of Flink's, which takes a backslash for a slash.
+pub(super) fn is_exact(name: &str) -> bool {
+    !name.contains(['\\', '/', '\0', char::REPLACEMENT_CHARACTER]) && !matches!(name, "" | "." | "..")
+}
+
+/// [`Storage::look`] through `list` and `stat`.
+pub(super) fn look_by_listing(
+    storage: &(impl Storage + ?Sized),
+    dir: Below<'_>,
+    names: &[&str],
+) -> Result<Vec<Option<Details>>, StorageError> {
+    let place = dir.location();
+    let entries = match storage.list(&place) {
+        Err(error) if error.is_not_found() => return Ok(vec![None; names.len()]),
+        entries => entries?,
+    };
+    let look = |name: &&str| {
+        let Some(entry) = entries.iter().find(|entry| entry.name == **name) else { return Ok(None) };
+        let mut details =
+            Details { name: entry.name.clone(), exact: is_exact(name), kind: entry.kind, size: 0, modified: None };
+        if entry.kind == EntryKind::File {
+            match storage.stat(&dir.file(name)) {
+                Ok(stat) => (details.size, details.modified) = (stat.size, stat.modified),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(details))
+    };
+    names.iter().map(look).collect()
+}
+
+/// [`WriteStorage::rename_names`] one by one.
+pub(super) fn rename_one_by_one(
+    storage: &(impl WriteStorage + ?Sized),
+    from: Below<'_>,
+    to: Below<'_>,
+    names: &[&str],
+) -> Vec<Result<bool, StorageError>> {
+    let rename = |name: &&str| match storage.rename(&from.file(name), &to.file(name)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind == StorageErrorKind::NotFound => match storage.stat(&to.location()) {
+            // The source was not there, if the target's directory is.
+            Ok(_) => Ok(false),
+            Err(_) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    names.iter().map(rename).collect()
+}
