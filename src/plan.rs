@@ -5,6 +5,7 @@
 use crate::model::Location;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The version of the format that [`Plan`] has as JSON.
 pub const VERSION: u32 = 1;
@@ -54,7 +55,7 @@ pub struct Removed {
     pub path: Location,
     /// Why.
     pub reasons: Vec<String>,
-    /// Bytes of the files that go with it and with no other.
+    /// Bytes of the files that go with it. A file that several snapshots share which go counts for the newest.
     pub bytes: u64,
 }
 
@@ -68,7 +69,7 @@ pub struct Orphan {
     /// Seconds since it was changed last.
     pub age_seconds: u64,
     /// Why it is one.
-    pub why: String,
+    pub why: Cow<'static, str>,
 }
 
 /// Something that is left alone.
