@@ -6,9 +6,7 @@
 use crate::model::Location;
 use crate::storage::StorageError;
 
-/// The hidden directory below a root that holds what chkctl keeps there: the lock, the trash, records. Flink never looks
-/// for a name like it, and no survey enters it.
-pub const OWN_DIRECTORY: &str = ".chkctl";
+pub use crate::storage::OWN_DIRECTORY;
 
 /// Looks again, while a plan is carried out: a writer may have added snapshots since it was made.
 pub trait Recheck {
