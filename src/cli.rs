@@ -9,6 +9,8 @@ mod demo;
 mod diagnose;
 mod files;
 mod inspect;
+#[cfg_attr(not(test), expect(dead_code, reason = "used by prune"))]
+mod keep;
 mod latest;
 mod list;
 mod settings;

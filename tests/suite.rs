@@ -16,6 +16,8 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod retention;
+    mod retention_model;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
