@@ -9,10 +9,11 @@ mod demo;
 mod diagnose;
 mod files;
 mod inspect;
-#[cfg_attr(not(test), expect(dead_code, reason = "used by prune"))]
 mod keep;
 mod latest;
 mod list;
+mod prune;
+mod safe;
 mod settings;
 mod streams;
 mod uid;
@@ -89,6 +90,8 @@ enum Command {
     Files(files::FilesArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
+    Prune(prune::PruneArgs),
+    SafeToDelete(safe::SafeArgs),
     Uid(uid::UidArgs),
     Demo(demo::DemoArgs),
 }
@@ -153,6 +156,8 @@ impl Command {
             Command::Files(args) => files::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
+            Command::Prune(args) => prune::run(session, args),
+            Command::SafeToDelete(args) => safe::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;

@@ -94,7 +94,13 @@ fn records(storage: &dyn Storage, seen: &mut Seen) -> RecordsByDir {
             continue;
         }
         let mut refuse = |path: &Location, why: String| {
-            obstacles.push(Refused { path: path.clone(), code: "unreadable-record".to_owned(), why, files: 0, bytes: 0 });
+            obstacles.push(Refused {
+                path: path.clone(),
+                code: "unreadable-record".to_owned(),
+                why,
+                files: 0,
+                bytes: 0,
+            });
         };
         match Records::of(storage, &above) {
             Ok(records) => {
@@ -117,7 +123,7 @@ fn records(storage: &dyn Storage, seen: &mut Seen) -> RecordsByDir {
 fn begun(storage: &dyn Storage, roots: &[Location], seen: &Seen) -> Result<Begun, StorageError> {
     let mut begun = Begun::default();
     for run in change::unfinished(storage, roots)? {
-        for plan in run.plans() {
+        for plan in &run.plans() {
             for batch in &plan.batches {
                 let Some(dir) = batch.location(plan).and_then(|place| seen.tree.dir_at(&place)) else { continue };
                 match batch.phase {

@@ -134,7 +134,9 @@ fn brakes(totals: &Totals, options: &Options, seen: &Seen) -> Vec<Refused> {
             let share = u128::from(totals.bytes) * 100 / u128::from(totals.bytes_below_roots.max(1));
             add(
                 "max-delete-percent",
-                format!("{share} % of the bytes below the roots would go, more than --max-delete-percent {percent} allows"),
+                format!(
+                    "{share} % of the bytes below the roots would go, more than --max-delete-percent {percent} allows"
+                ),
             );
         }
     }
@@ -206,4 +208,3 @@ fn fingerprint(seen: &Seen, records: &RecordsByDir) -> String {
     }
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

@@ -1,10 +1,10 @@
 //! Which snapshots stay and which go: groups, the policy, and what holds a snapshot whatever the policy says.
 
-use super::options::Options;
+use super::options::{GroupBy, Options};
 use super::seen::{Seen, Snapshot};
 use crate::model::Location;
 use crate::records::{Record, Records};
-use crate::retention::{self, Candidate, Choice, GroupBy, Standing};
+use crate::retention::{self, Candidate, Choice, Standing};
 use crate::survey::Verdict;
 use crate::survey::report::Kind;
 use std::collections::BTreeMap;

@@ -155,9 +155,7 @@ pub fn is_state_file_name(name: &str) -> bool {
 /// (`LocalRecoverableWriter.generateStagingTempFilePath`).
 pub fn is_in_progress_name(name: &str) -> bool {
     let parts = name.strip_prefix('.').and_then(|rest| rest.split_once(".inprogress."));
-    parts.is_some_and(|(target, uuid)| {
-        (target == METADATA || is_state_file_name(target)) && is_state_file_name(uuid)
-    })
+    parts.is_some_and(|(target, uuid)| (target == METADATA || is_state_file_name(target)) && is_state_file_name(uuid))
 }
 
 /// Whether an entry is a file that Flink wrote, by kind and name.

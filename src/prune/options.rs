@@ -1,9 +1,21 @@
 //! What a prune is asked to do.
 
 use crate::model::Location;
-use crate::retention::{GroupBy, Order, Policy, Span};
+use crate::retention::{Order, Policy, Span};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+/// What the rules of a policy are applied to, each for itself. Savepoints are never in one group with checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupBy {
+    /// The snapshots of each job.
+    #[default]
+    Job,
+    /// The snapshots below each root.
+    Root,
+    /// All snapshots together.
+    None,
+}
 
 /// What a prune is asked to do. All durations are real time.
 #[derive(Debug, Clone)]

@@ -171,7 +171,8 @@ impl<'s> Again<'s> {
             *groups.entry(place.parent().unwrap_or_else(|| place.clone())).or_default() |= now.contains(place);
         }
         for (above, _) in groups.iter().filter(|(_, there)| !**there) {
-            let replaced = now.iter().any(|place| place.parent().as_ref() == Some(above) && !self.going.contains_key(place));
+            let replaced =
+                now.iter().any(|place| place.parent().as_ref() == Some(above) && !self.going.contains_key(place));
             let concerned = self.going.keys().any(|place| place.parent().as_ref() == Some(above));
             if concerned && !replaced {
                 let why = "the snapshots in it that were to stay are gone";

@@ -2,6 +2,7 @@
 
 use super::layout::{JobIndex, Role};
 use super::life::Life;
+use super::marks::Marks;
 use super::seen::Seen;
 use super::tree::DirId;
 use super::{look, records};
@@ -116,9 +117,12 @@ pub fn safe_to_delete(
             safety.inside.push(Inside { path: snapshot.path.clone(), verdict: snapshot.verdict, pinned });
             continue;
         }
-        let by_place = snapshot.uses.files.iter().map(|file| seen.tree.entry(*file)).filter(|entry| {
-            dirs.contains(&entry.dir) || own.is_some_and(|own| own.id == entry.id)
-        });
+        let by_place = snapshot
+            .uses
+            .files
+            .iter()
+            .map(|file| seen.tree.entry(*file))
+            .filter(|entry| dirs.contains(&entry.dir) || own.is_some_and(|own| own.id == entry.id));
         let mut example = None;
         let mut count = 0;
         for entry in by_place {
@@ -126,10 +130,17 @@ pub fn safe_to_delete(
             count += 1;
         }
         count += snapshot.uses.names.iter().filter(|name| names.contains(&***name)).count() as u64;
-        let as_a_whole = snapshot.uses.dirs.iter().any(|dir| {
-            dirs.contains(dir) || path.strip_prefix(seen.tree.place(*dir)).is_some()
+        let as_a_whole = snapshot
+            .uses
+            .dirs
+            .iter()
+            .any(|dir| dirs.contains(dir) || path.strip_prefix(seen.tree.place(*dir)).is_some());
+        // Version 7: the state of subtasks is that of an older checkpoint of the job.
+        let by_id = seen.snapshots.iter().any(|other| {
+            let id = other.checkpoint_id.is_some_and(|id| snapshot.uses.checkpoints.contains(&id));
+            id && under(&other.path) && other.path.parent() == snapshot.path.parent()
         });
-        if count > 0 || as_a_whole {
+        if count > 0 || as_a_whole || by_id {
             safety.referrers.push(Referrer { path: snapshot.path.clone(), files: count, example });
         }
     }
@@ -141,11 +152,14 @@ pub fn safe_to_delete(
 fn opaque(seen: &Seen, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timestamp) -> Vec<Refused> {
     let life = Life::of(&seen.tree, &seen.layout, &HashSet::new());
     let mut alive: HashSet<JobIndex> = HashSet::new();
+    let mut named = Marks::none(&seen.tree);
+    seen.snapshots.iter().for_each(|snapshot| named.add(&snapshot.uses));
     let mut found = Vec::new();
     for dir in dirs.iter().copied().chain(own) {
         let Some((role, job)) = seen.layout.role(dir) else { continue };
         if life.is_alive(job, cutoff) && alive.insert(job) {
-            let last = life.last(job).map_or(String::new(), |last| format!(": something of it was written at {last:.0}"));
+            let last =
+                life.last(job).map_or(String::new(), |last| format!(": something of it was written at {last:.0}"));
             let place = seen.layout.jobs.get(job).map_or_else(|| seen.tree.place(dir).clone(), |job| job.place.clone());
             found.push(refused(&place, "job-alive", format!("the job looks alive{last}")));
         }
@@ -154,7 +168,7 @@ fn opaque(seen: &Seen, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timest
             Role::Changelog => "dstl",
             _ => continue,
         };
-        if seen.tree.entries(dir).any(|entry| entry.kind == EntryKind::File) {
+        if seen.tree.entries(dir).any(|entry| entry.kind == EntryKind::File && !named.holds(entry.id)) {
             let why = "files in there may be in use though no snapshot names them".to_owned();
             found.push(refused(seen.tree.place(dir), code, why));
         }

@@ -98,7 +98,8 @@ impl Around<'_> {
             let found = Catalog::scan(self.storage, std::slice::from_ref(place))?;
             let complete: Vec<SnapshotDir> =
                 found.snapshots.into_iter().filter(|s| matches!(s.state, SnapshotState::Complete { .. })).collect();
-            aside.extend(self.judge_all(&complete, |snapshot| uses_of(&judge.judge(snapshot), &tree, &view, self.maps)));
+            aside
+                .extend(self.judge_all(&complete, |snapshot| uses_of(&judge.judge(snapshot), &tree, &view, self.maps)));
         }
         let metadata_read = snapshots.iter().filter(|snapshot| snapshot.understood).count() as u64;
         let obstacles = self.obstacles(&tree, &layout, &snapshots);
@@ -138,7 +139,11 @@ impl Around<'_> {
             found.push(Refused { path: path.clone(), code: code.to_owned(), why, files: 0, bytes: 0 });
         };
         for (place, error) in tree.failures() {
-            add(place, "unreadable-directory", format!("it could not be listed, and may hold snapshots: {}", error.message));
+            add(
+                place,
+                "unreadable-directory",
+                format!("it could not be listed, and may hold snapshots: {}", error.message),
+            );
         }
         for snapshot in snapshots.iter().filter(|snapshot| !self.assumed(&snapshot.path)) {
             match snapshot.verdict {
@@ -155,7 +160,8 @@ impl Around<'_> {
         for dir in tree.dirs().filter(|dir| may_hold_snapshots(tree, layout, *dir)) {
             for entry in tree.entries(dir) {
                 let place = tree.entry_place(entry.id);
-                let flinks = is_job_id(entry.name) || checkpoint_number(entry.name).is_some() || is_savepoint_name(entry.name);
+                let flinks =
+                    is_job_id(entry.name) || checkpoint_number(entry.name).is_some() || is_savepoint_name(entry.name);
                 if entry.kind == EntryKind::Link && flinks && !self.assumed(&place) && self.leads_out(&place, tree) {
                     let why = "a symbolic link out of the roots, in the place of a job or snapshot: name what it leads to as a root too";
                     add(&place, "link", why.to_owned());

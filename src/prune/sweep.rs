@@ -240,7 +240,12 @@ impl<'s> Sweeper<'s> {
                 let why = self.alive_words(job);
                 self.leave(self.job_dir(dir), "job-alive", &why, &entry);
             } else {
-                self.leave(self.job_dir(dir), "young", "younger than the grace: a snapshot may be about to name it", &entry);
+                self.leave(
+                    self.job_dir(dir),
+                    "young",
+                    "younger than the grace: a snapshot may be about to name it",
+                    &entry,
+                );
             }
         }
     }
@@ -272,7 +277,9 @@ impl<'s> Sweeper<'s> {
             }
             return self.shared(dir, job, orphan);
         }
-        let why = format!("left alone unless --include {include}: files in there may be in use though no snapshot names them");
+        let why = format!(
+            "left alone unless --include {include}: files in there may be in use though no snapshot names them"
+        );
         self.leave_unmarked(dir, include, &why);
     }
 
@@ -327,7 +334,10 @@ impl<'s> Sweeper<'s> {
 
     fn leave_all(&mut self, dir: DirId, code: &'static str, why: &str) {
         let seen = self.seen;
-        seen.tree.entries(dir).filter(|entry| entry.kind == EntryKind::File).for_each(|e| self.leave(dir, code, why, &e));
+        seen.tree
+            .entries(dir)
+            .filter(|entry| entry.kind == EntryKind::File)
+            .for_each(|e| self.leave(dir, code, why, &e));
     }
 
     fn leave_unmarked(&mut self, dir: DirId, code: &'static str, why: &str) {
@@ -370,7 +380,8 @@ impl<'s> Sweeper<'s> {
             }
             _ => true,
         };
-        self.out.dirs = deepest_first.iter().map(|(_, dir)| *dir).filter(|dir| would.contains(dir) && goes(dir)).collect();
+        self.out.dirs =
+            deepest_first.iter().map(|(_, dir)| *dir).filter(|dir| would.contains(dir) && goes(dir)).collect();
     }
 
     /// Whether a directory may go if it is empty.

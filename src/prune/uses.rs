@@ -43,7 +43,8 @@ pub fn uses_of(report: &SnapshotReport, tree: &Tree, view: &View<'_>, maps: &Pat
             Some(EntryKind::Link) => {
                 let link = maps.here(&file.dir).with_suffix(&format!("/{}", file.name));
                 let target = view.real_place(&link).ok();
-                let found = target.as_ref().and_then(|target| tree.find(tree.dir_at(&target.parent()?)?, target.name()));
+                let found =
+                    target.as_ref().and_then(|target| tree.find(tree.dir_at(&target.parent()?)?, target.name()));
                 match (found, target) {
                     (Some(entry), _) => files.push(entry.id),
                     (None, Some(target)) => uses.names.extend(spellings(target.name())),

@@ -53,9 +53,7 @@ impl Storage for View<'_> {
 
     fn list(&self, dir: &Location) -> Result<Vec<Entry>, StorageError> {
         match self.dir(dir) {
-            Some(id) => {
-                Ok(self.tree.entries(id).map(|e| Entry { name: e.name.to_owned(), kind: e.kind }).collect())
-            }
+            Some(id) => Ok(self.tree.entries(id).map(|e| Entry { name: e.name.to_owned(), kind: e.kind }).collect()),
             None => self.storage.list(dir),
         }
     }

@@ -1,7 +1,10 @@
 //! Plans and what became of them, as text and JSON.
 
 use super::{Bytes, Escaped};
+use crate::model::Location;
 use crate::plan::{Kept, Orphan, Phase, Plan, Refused, Removed, Totals};
+use crate::prune::safe::Safety;
+use crate::survey::Verdict;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -99,7 +102,8 @@ pub fn plan_text(plan: &Plan, verbose: bool) -> String {
     }
     let directories = plan.batches.iter().filter(|batch| batch.phase == Phase::Directory);
     let directories = directories.flat_map(|batch| batch.items.iter().map(move |item| (batch, item)));
-    let empty = directories.filter_map(|(batch, item)| Some(batch.location(plan)?.with_suffix(&format!("/{}", item.name))));
+    let empty =
+        directories.filter_map(|(batch, item)| Some(batch.location(plan)?.with_suffix(&format!("/{}", item.name))));
     for dir in empty.take(shown) {
         line(&mut text, "rmdir", dir.to_string(), "(empty then)".to_owned());
     }
@@ -146,4 +150,93 @@ fn age(seconds: u64) -> String {
         7_200..=172_799 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
+}
+
+/// What `safe-to-delete --json` prints.
+#[derive(Debug, Serialize)]
+pub struct SafeJson<'s> {
+    path: String,
+    roots: Vec<String>,
+    /// Whether it is proved that nothing refers into the path.
+    safe: bool,
+    referrers: Vec<ReferrerJson>,
+    refused: &'s [Refused],
+    inside: Vec<InsideJson>,
+    metadata_read: u64,
+    newest: Option<String>,
+    files: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferrerJson {
+    path: String,
+    files: u64,
+    example: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct InsideJson {
+    path: String,
+    verdict: Verdict,
+    pinned: bool,
+}
+
+impl<'s> SafeJson<'s> {
+    /// What was found out, and where was looked.
+    pub fn new(safety: &'s Safety, roots: &[Location]) -> Self {
+        let referrers = safety.referrers.iter().map(|referrer| ReferrerJson {
+            path: referrer.path.to_string(),
+            files: referrer.files,
+            example: referrer.example.as_ref().map(ToString::to_string),
+        });
+        let inside = safety.inside.iter().map(|snapshot| InsideJson {
+            path: snapshot.path.to_string(),
+            verdict: snapshot.verdict,
+            pinned: snapshot.pinned,
+        });
+        SafeJson {
+            path: safety.path.to_string(),
+            roots: roots.iter().map(ToString::to_string).collect(),
+            safe: safety.is_proved(),
+            referrers: referrers.collect(),
+            refused: &safety.refused,
+            inside: inside.collect(),
+            metadata_read: safety.metadata_read,
+            newest: super::json_time(safety.newest),
+            files: safety.files,
+            bytes: safety.bytes,
+        }
+    }
+}
+
+/// The proof, or what stands against it, for people.
+pub fn safe_text(safety: &Safety, roots: &[Location]) -> String {
+    let mut text = String::new();
+    let path = Escaped(&safety.path);
+    for referrer in &safety.referrers {
+        let example = referrer.example.as_ref().map_or(String::new(), |place| format!(", such as {place}"));
+        let what = format!("{} refers to {} of its files{example}", referrer.path, referrer.files);
+        let _ = writeln!(text, "in use  {}", Escaped(what));
+    }
+    for refused in &safety.refused {
+        let _ = writeln!(text, "unsure  {}", Escaped(format!("{}  ({}: {})", refused.path, refused.code, refused.why)));
+    }
+    for snapshot in &safety.inside {
+        let _ = writeln!(text, "inside  {}", Escaped(format!("{} ({}) goes with it", snapshot.path, snapshot.verdict)));
+    }
+    let roots: Vec<String> = roots.iter().map(ToString::to_string).collect();
+    let read = format!(
+        "{} _metadata files read below {}, the newest of {}",
+        safety.metadata_read,
+        roots.join(" "),
+        super::time(safety.newest)
+    );
+    let verdict = match () {
+        () if !safety.referrers.is_empty() => format!("not safe to delete: {path} is in use"),
+        () if !safety.refused.is_empty() => format!("not proved to be safe to delete: {path}"),
+        () => format!("safe to delete: no snapshot refers into {path}"),
+    };
+    let _ = writeln!(text, "{verdict} ({} files, {}; {})", safety.files, Bytes(safety.bytes), Escaped(read));
+    text
 }
