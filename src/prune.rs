@@ -13,6 +13,7 @@ pub mod marks;
 pub mod options;
 pub mod recheck;
 pub mod safe;
+pub mod sealed;
 pub mod seen;
 pub mod sweep;
 pub mod tree;
@@ -30,6 +31,7 @@ use crate::storage::{Storage, StorageError};
 use crate::survey::Progress;
 use crate::survey::resolve::PathMaps;
 use fates::RecordsByDir;
+use sealed::Sealed;
 use seen::{Around, Seen};
 use sweep::{Begun, Sweeper};
 
@@ -67,7 +69,12 @@ pub fn prepare(
     let records = records(storage, &mut seen);
     let begun = begun(storage, roots, &seen)?;
     let fates = fates::fates(&seen, options, &records);
-    let sweep = Sweeper::new(&seen, &fates, options, &begun).sweep();
+    let mut sealed = Sealed::default();
+    if options.taskowned {
+        let around = Around { storage, maps, assume_unreferenced: &[], aside: &[], progress };
+        sealed = sealed::search(&around, &seen, &fates);
+    }
+    let sweep = Sweeper::new(&seen, &fates, options, &begun, &sealed).sweep();
     let plan = assemble::plan(&seen, &fates, sweep, options, &records);
     Ok(Prepared { plan, seen })
 }
