@@ -15,6 +15,7 @@ pub mod recheck;
 pub mod safe;
 pub mod sealed;
 pub mod seen;
+pub mod stale;
 pub mod sweep;
 pub mod tree;
 pub mod uses;
@@ -77,6 +78,20 @@ pub fn prepare(
     let sweep = Sweeper::new(&seen, &fates, options, &begun, &sealed).sweep();
     let plan = assemble::plan(&seen, &fates, sweep, options, &records);
     Ok(Prepared { plan, seen })
+}
+
+/// Looks at the roots of a plan that was kept in a file: what is there now, and why the plan must not be carried out, if so.
+pub fn review(
+    storage: &dyn Storage,
+    plan: &Plan,
+    maps: &PathMaps,
+    assume_unreferenced: &[Location],
+    progress: &dyn Progress,
+) -> Result<(Seen, Option<String>), StorageError> {
+    let mut seen = look(storage, &plan.roots, maps, assume_unreferenced, progress)?;
+    let records = records(storage, &mut seen);
+    let objection = stale::objection(plan, &seen, &records);
+    Ok((seen, objection))
 }
 
 /// Walks the roots and judges every snapshot, those that were put aside and can be brought back included.

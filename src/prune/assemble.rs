@@ -189,7 +189,7 @@ fn order_disagrees(seen: &Seen) -> Vec<Refused> {
 }
 
 /// A digest of what a plan rests on: every `_metadata` and every record.
-fn fingerprint(seen: &Seen, records: &RecordsByDir) -> String {
+pub(super) fn fingerprint(seen: &Seen, records: &RecordsByDir) -> String {
     let mut lines: Vec<String> = seen
         .tree
         .all()

@@ -135,11 +135,23 @@ pub fn is_obstacle(refused: &Refused) -> bool {
 /// The line at the end of a plan.
 pub fn summary(plan: &Plan) -> String {
     let Totals { keep, remove, orphans, files, bytes, directories, .. } = plan.totals;
-    let mut line = format!("{keep} snapshots stay, {remove} go; {orphans} orphans; {files} files, {}", Bytes(bytes));
+    let go = if remove == 1 { "goes" } else { "go" };
+    let stay = if keep == 1 { "snapshot stays" } else { "snapshots stay" };
+    let mut line = format!(
+        "{keep} {stay}, {remove} {go}; {}; {}, {}",
+        count(orphans, "orphan"),
+        count(files, "file"),
+        Bytes(bytes)
+    );
     if directories > 0 {
-        let _ = write!(line, ", {directories} empty directories");
+        let _ = write!(line, ", {directories} empty {}", if directories == 1 { "directory" } else { "directories" });
     }
     line
+}
+
+/// A number of things.
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A number of seconds in its largest unit.
