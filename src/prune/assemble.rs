@@ -79,6 +79,8 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
     Plan {
         version: VERSION,
         created: options.now,
+        cutoff: options.cutoff(),
+        live: options.live,
         roots: seen.tree.roots().to_vec(),
         policy: options.policy.in_words(),
         fingerprint: fingerprint(seen, records),

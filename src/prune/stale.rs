@@ -2,8 +2,10 @@
 
 use super::fates::RecordsByDir;
 use super::layout::is_state_file;
+use super::life::Life;
 use super::marks::Marks;
 use super::seen::Seen;
+use super::sweep::Begun;
 use crate::model::Location;
 use crate::plan::{Phase, Plan};
 use crate::storage::EntryKind;
@@ -31,6 +33,7 @@ pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir) -> Option<Str
     }
     seen.aside.iter().for_each(|uses| marks.add(uses));
     marks.settle(&seen.tree);
+    let life = Life::of(&seen.tree, &seen.layout, &Begun::default().dirs);
     let mut last = None;
     for batch in &plan.batches {
         if last.replace(batch.phase).is_some_and(|last| last > batch.phase) {
@@ -38,6 +41,12 @@ pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir) -> Option<Str
         }
         let Some(place) = batch.location(plan) else { return Some("a step has no root".to_owned()) };
         let Some(dir) = seen.tree.dir_at(&place) else { continue };
+        if batch.phase == Phase::Shared
+            && !plan.live
+            && seen.layout.job(dir).is_some_and(|job| life.is_alive(job, plan.created))
+        {
+            return Some(format!("the job of {place} has come alive since it was made"));
+        }
         for item in &batch.items {
             let Some(entry) = seen.tree.find(dir, &item.name) else { continue };
             let at = || seen.tree.entry_place(entry.id);
