@@ -11,6 +11,7 @@ mod files;
 mod inspect;
 mod latest;
 mod list;
+mod pin;
 mod settings;
 mod streams;
 mod uid;
@@ -88,6 +89,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
     Uid(uid::UidArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Tag(pin::TagArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -152,6 +156,9 @@ impl Command {
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Uid(args) => uid::run(session, args),
+            Command::Pin(args) => pin::pin(session, args),
+            Command::Unpin(args) => pin::unpin(session, args),
+            Command::Tag(args) => pin::tag_snapshots(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;
         session.flush()?;
