@@ -14,6 +14,7 @@ mod latest;
 mod list;
 mod prune;
 mod safe;
+mod pin;
 mod settings;
 mod streams;
 mod uid;
@@ -93,6 +94,9 @@ enum Command {
     Prune(prune::PruneArgs),
     SafeToDelete(safe::SafeArgs),
     Uid(uid::UidArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Tag(pin::TagArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -159,6 +163,9 @@ impl Command {
             Command::Prune(args) => prune::run(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
             Command::Uid(args) => uid::run(session, args),
+            Command::Pin(args) => pin::pin(session, args),
+            Command::Unpin(args) => pin::unpin(session, args),
+            Command::Tag(args) => pin::tag_snapshots(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;
         session.flush()?;

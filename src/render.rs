@@ -8,6 +8,7 @@ pub mod dump;
 pub mod files;
 pub mod inspect;
 pub mod prune;
+pub mod metrics;
 pub mod report;
 pub mod types;
 

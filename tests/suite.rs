@@ -18,6 +18,8 @@ mod suite {
     mod hostile;
     mod retention;
     mod retention_model;
+    mod metrics;
+    mod pins;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
