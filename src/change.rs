@@ -6,9 +6,7 @@
 use crate::model::Location;
 use crate::storage::StorageError;
 
-/// The hidden directory below a root that holds what chkctl keeps there: the lock, the trash, records. Flink never looks
-/// for a name like it, and no survey enters it.
-pub const OWN_DIRECTORY: &str = ".chkctl";
+pub use crate::storage::OWN_DIRECTORY;
 
 /// Looks again, while a plan is carried out: a writer may have added snapshots since it was made.
 pub trait Recheck {
@@ -18,4 +16,29 @@ pub trait Recheck {
 
     /// Why a file or directory of the plan must stay after all, by what [`Recheck::look_again`] saw last.
     fn objection(&self, place: &Location) -> Option<String>;
+}
+
+/// stub
+pub struct RunStub;
+impl RunStub {
+    /// s
+    pub fn is_finished(&self) -> bool {
+        true
+    }
+    /// s
+    pub fn trees(&self) -> Vec<Location> {
+        Vec::new()
+    }
+    /// s
+    pub fn plans(&self) -> Vec<crate::plan::Plan> {
+        Vec::new()
+    }
+}
+/// s
+pub fn runs(_: &dyn crate::storage::Storage, _: &[Location]) -> Result<Vec<RunStub>, StorageError> {
+    Ok(Vec::new())
+}
+/// s
+pub fn unfinished(_: &dyn crate::storage::Storage, _: &[Location]) -> Result<Vec<RunStub>, StorageError> {
+    Ok(Vec::new())
 }

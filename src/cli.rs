@@ -9,8 +9,12 @@ mod demo;
 mod diagnose;
 mod files;
 mod inspect;
+mod keep;
 mod latest;
 mod list;
+mod prune;
+mod safe;
+mod pin;
 mod settings;
 mod streams;
 mod uid;
@@ -87,7 +91,12 @@ enum Command {
     Files(files::FilesArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
+    Prune(prune::PruneArgs),
+    SafeToDelete(safe::SafeArgs),
     Uid(uid::UidArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Tag(pin::TagArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -151,7 +160,12 @@ impl Command {
             Command::Files(args) => files::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
+            Command::Prune(args) => prune::run(session, args),
+            Command::SafeToDelete(args) => safe::run(session, args),
             Command::Uid(args) => uid::run(session, args),
+            Command::Pin(args) => pin::pin(session, args),
+            Command::Unpin(args) => pin::unpin(session, args),
+            Command::Tag(args) => pin::tag_snapshots(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;
         session.flush()?;
