@@ -4,6 +4,7 @@
 //! deletes them for good. The order of the phases ([`crate::plan::Phase`]) makes a run safe to interrupt at any point;
 //! `docs/invariants.md` says why.
 
+mod aside;
 mod execute;
 mod journal;
 mod lock;
@@ -16,6 +17,7 @@ mod trash;
 mod undelete;
 mod validate;
 
+pub use aside::{begun_plans, put_aside};
 pub use execute::{How, Outcome, execute};
 pub use journal::{EndState, recorded_plan};
 pub use lock::{LOCK_VALID, Locks, owner};

@@ -5,6 +5,7 @@
 use crate::model::Location;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The version of the format that [`Plan`] has as JSON.
 pub const VERSION: u32 = 1;
@@ -14,8 +15,12 @@ pub const VERSION: u32 = 1;
 pub struct Plan {
     /// [`VERSION`].
     pub version: u32,
-    /// When it was made.
+    /// When it was made, or the time that it was made for.
     pub created: Timestamp,
+    /// What was changed after this was young.
+    pub cutoff: Timestamp,
+    /// Whether files in `shared` of running jobs may go.
+    pub live: bool,
     /// The roots, without links in their paths. None lies below another.
     pub roots: Vec<Location>,
     /// The policy in words, as the command line gave it.
@@ -54,7 +59,7 @@ pub struct Removed {
     pub path: Location,
     /// Why.
     pub reasons: Vec<String>,
-    /// Bytes of the files that go with it and with no other.
+    /// Bytes of the files that go with it. A file that several snapshots share which go counts for the newest.
     pub bytes: u64,
 }
 
@@ -68,7 +73,7 @@ pub struct Orphan {
     /// Seconds since it was changed last.
     pub age_seconds: u64,
     /// Why it is one.
-    pub why: String,
+    pub why: Cow<'static, str>,
 }
 
 /// Something that is left alone.

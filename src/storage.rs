@@ -19,6 +19,10 @@ use crate::model::Location;
 use crate::wire::ReadAt;
 use jiff::Timestamp;
 
+/// The hidden directory that holds what chkctl keeps: below a root the lock and the trash, beside snapshots the records of
+/// pins. Flink never looks for a name like it, and no survey enters it.
+pub const OWN_DIRECTORY: &str = ".chkctl";
+
 /// A place that files are in. Implementations are shared between threads.
 pub trait Storage: Send + Sync {
     /// What is at a place, links followed.

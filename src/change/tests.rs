@@ -78,6 +78,8 @@ fn plan_of(storage: &dyn WriteStorage, roots: &[Location], going: &[(Phase, &str
     Plan {
         version: VERSION,
         created: "2026-01-01T00:00:00Z".parse().expect("a time"),
+        cutoff: "2025-12-31T00:00:00Z".parse().expect("a time"),
+        live: false,
         roots: roots.to_vec(),
         policy: "keep-last 1".to_owned(),
         fingerprint: "00".to_owned(),

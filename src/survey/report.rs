@@ -44,6 +44,8 @@ pub struct SnapshotReport {
     pub compat: Option<Compat>,
     /// The files it refers to, where [`super::Judge::keep_files`] asked for them.
     pub used: Vec<UsedFile>,
+    /// What else it holds on to, where files were asked for.
+    pub also: AlsoUsed,
     /// How much of its state was read, where [`super::Deep`] read it.
     pub deep: Option<DeepCounts>,
 }
@@ -97,6 +99,17 @@ pub struct UsedFile {
     pub bytes: u64,
 }
 
+/// What a snapshot holds on to beside the files that its handles name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlsoUsed {
+    /// Directories as a whole (`DirectoryStreamStateHandle`), as Flink names them.
+    pub dirs: Vec<Location>,
+    /// Names of files in paths that Flink refuses.
+    pub names: Vec<Box<str>>,
+    /// Ids of older checkpoints of the same job (version 7).
+    pub checkpoints: Vec<i64>,
+}
+
 impl SnapshotReport {
     pub(super) fn empty(snapshot: &SnapshotDir) -> Self {
         SnapshotReport {
@@ -116,6 +129,7 @@ impl SnapshotReport {
             depends_on: Vec::new(),
             compat: None,
             used: Vec::new(),
+            also: AlsoUsed::default(),
             deep: None,
         }
     }

@@ -1,6 +1,7 @@
 //! The files of a snapshot with their owners, as `files` and `inspect` list them.
 
-use super::references::{Extent, Reference};
+use super::references::{Extent, Place, Reference};
+use super::report::AlsoUsed;
 use super::verify::{Judge, References, ResolvedReference, is_damaged, job_directory};
 use crate::model::{KeyGroupRange, Location, Metadata, OperatorId, StreamHandle};
 use crate::storage::Presence;
@@ -184,6 +185,33 @@ pub fn referenced_files(
         }
     }
     by_file.into_iter().flatten().map(|file| (file.path.clone(), file)).collect()
+}
+
+/// What a snapshot holds on to beside files; `invalid` are the references whose path Flink refuses.
+pub(super) fn also_used(metadata: &Metadata<'_>, invalid: &[(Reference<'_>, String)]) -> AlsoUsed {
+    let mut also = AlsoUsed::default();
+    let states = metadata.operators.iter().flat_map(|op| op.subtasks()).filter_map(|subtask| subtask.state.as_deref());
+    for state in states {
+        if let crate::model::Reference::Checkpoint(id) = state.reference {
+            also.checkpoints.push(id);
+        }
+        for dirs in state.operator_handles().filter_map(|(_, handle)| handle.merging.as_deref()) {
+            let named = [&dirs.task_owned, &dirs.shared].map(|text| Location::parse(&text.to_str()));
+            also.dirs.extend(named.into_iter().flatten());
+        }
+    }
+    also.checkpoints.sort_unstable();
+    also.checkpoints.dedup();
+    also.dirs.sort_unstable();
+    also.dirs.dedup();
+    also.names = invalid
+        .iter()
+        .map(|(reference, _)| {
+            let (Place::Absolute(path) | Place::Relative(path)) = &reference.place;
+            Box::from(path.to_str().rsplit(['/', '\\']).next().unwrap_or_default())
+        })
+        .collect();
+    also
 }
 
 /// Bytes of state that are in the `_metadata` itself.

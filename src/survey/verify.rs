@@ -13,7 +13,7 @@ use super::inventory::Inventory;
 use super::references::{self, Extent, Place, Reference, StateKind};
 use super::report::{FileCounts, SnapshotReport, UsedFile, no_metadata, undecodable, unreadable_metadata};
 use super::resolve::{FilePlace, PathMaps, Resolver};
-use super::{Progress, catalog, databases, key_groups, offsets};
+use super::{Progress, catalog, databases, key_groups, offsets, stock};
 use crate::format;
 use crate::model::{Damage, Effect, Location, Metadata, Version};
 use crate::storage::Presence;
@@ -126,6 +126,9 @@ impl<'s> Judge<'s> {
         self.look_up(&mut references);
         self.judge_references(&metadata, &references, snapshot, report);
         self.take_stock(&references, report);
+        if self.keep_files {
+            report.also = stock::also_used(&metadata, &references.invalid);
+        }
     }
 
     /// The exclusive directory of a snapshot as Flink sees it.

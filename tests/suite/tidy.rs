@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("prune", &["wire", "model", "format", "storage", "survey", "records", "retention", "plan", "change", "prune"]),
     ("change", &["wire", "model", "storage", "plan", "change"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
-    ("render", &["wire", "model", "format", "state", "survey", "plan", "change", "diagnose", "render"]),
+    ("render", &["wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "render"]),
     (
         "cli",
         &[

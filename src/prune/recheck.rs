@@ -1,0 +1,230 @@
+//! Looks again while a plan is carried out: for snapshots that appeared since, for jobs that came alive, and for pins.
+
+use super::life::Life;
+use super::seen::Seen;
+use super::sweep::Begun;
+use super::tree::nanoseconds;
+use crate::change::Recheck;
+use crate::model::Location;
+use crate::plan::Plan;
+use crate::records::Records;
+use crate::storage::{EntryKind, Storage, StorageError, StorageErrorKind};
+use crate::survey::catalog::{METADATA, SnapshotDir, SnapshotState};
+use crate::survey::inventory::Inventory;
+use crate::survey::resolve::PathMaps;
+use crate::survey::{Catalog, Judge, Silent};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use jiff::Timestamp;
+
+/// Size and time of a `_metadata`; none of a directory without one.
+type Stamp = Option<(u64, Option<i64>)>;
+
+/// What is new since a plan was made.
+pub struct Again<'s> {
+    storage: &'s dyn Storage,
+    maps: &'s PathMaps,
+    roots: Vec<Location>,
+    assumed: Vec<Location>,
+    clock: &'s dyn Fn() -> Timestamp,
+    /// Directories that are snapshots or might become some, as they were seen last.
+    known: HashMap<Location, Stamp>,
+    /// Snapshots that go, with the names of what they refer to.
+    going: HashMap<Location, Vec<Box<str>>>,
+    /// Snapshots that stay.
+    staying: HashSet<Location>,
+    /// Directories of jobs that looked alive when the plan was made: the plan has taken that into account.
+    alive: HashSet<Location>,
+    /// Names of files that new snapshots, or pinned ones, refer to.
+    names: HashMap<Box<str>, String>,
+    /// Directories in which nothing may be touched any more, and why.
+    dirs: HashMap<Location, String>,
+    /// Directories of jobs that have come alive.
+    woken: HashMap<Location, String>,
+}
+
+impl<'s> Again<'s> {
+    /// For a plan that was made from `seen`. `cutoff` is the time after which a job that wrote something is alive.
+    pub fn new(
+        storage: &'s dyn Storage,
+        maps: &'s PathMaps,
+        seen: &Seen,
+        plan: &Plan,
+        cutoff: Timestamp,
+        assumed: &[Location],
+        clock: &'s dyn Fn() -> Timestamp,
+    ) -> Self {
+        let life = Life::of(&seen.tree, &seen.layout, &Begun::default().dirs);
+        let mut again = Again {
+            storage,
+            maps,
+            roots: plan.roots.clone(),
+            assumed: assumed.iter().map(|place| without_metadata(place).canonical()).collect(),
+            clock,
+            known: HashMap::new(),
+            going: HashMap::new(),
+            staying: plan.keep.iter().map(|kept| kept.path.canonical()).collect(),
+            alive: HashSet::new(),
+            names: HashMap::new(),
+            dirs: HashMap::new(),
+            woken: HashMap::new(),
+        };
+        let going: HashSet<Location> = plan.remove.iter().map(|removed| removed.path.canonical()).collect();
+        for snapshot in &seen.snapshots {
+            let place = snapshot.path.canonical();
+            let entry = snapshot.dir.and_then(|dir| seen.tree.find(dir, METADATA));
+            let stamp = entry.and_then(|entry| match entry.kind {
+                EntryKind::File => Some((entry.size, entry.modified)),
+                // A link: what it stands for counts, as for the catalog.
+                _ => {
+                    let stat = storage.stat(&seen.tree.entry_place(entry.id)).ok()?;
+                    Some((stat.size, stat.modified.and_then(nanoseconds)))
+                }
+            });
+            again.known.insert(place.clone(), stamp);
+            if going.contains(&place) {
+                let names = snapshot.uses.files.iter().map(|file| Box::from(seen.tree.entry(*file).name));
+                again.going.insert(place, names.chain(snapshot.uses.names.iter().cloned()).collect());
+            }
+        }
+        for dir in seen.tree.dirs() {
+            if seen.layout.job(dir).is_some_and(|job| life.is_alive(job, cutoff)) {
+                again.alive.insert(seen.tree.place(dir).clone());
+            }
+        }
+        again
+    }
+
+    fn snapshot(&mut self, judge: &Judge<'_>, snapshot: &SnapshotDir) -> Result<(), StorageError> {
+        let place = snapshot.dir.canonical();
+        if self.assumed.contains(&place) {
+            return Ok(());
+        }
+        let stamp = match &snapshot.state {
+            SnapshotState::Complete { metadata_size, completed_at } => {
+                Some((*metadata_size, completed_at.and_then(nanoseconds)))
+            }
+            SnapshotState::Incomplete { .. } => None,
+            SnapshotState::Unknown(error) | SnapshotState::UnlistedDirectory(error) => return Err(error.clone()),
+            SnapshotState::NotAFile => {
+                let why = "something that is not a file has come to be in the place of a _metadata";
+                return Err(StorageError::new(StorageErrorKind::Other, &snapshot.metadata_file, why));
+            }
+        };
+        if self.known.get(&place) == Some(&stamp) {
+            return Ok(());
+        }
+        let was = self.known.insert(place.clone(), stamp);
+        if stamp.is_none() && was.is_some() {
+            // Its _metadata went: by this run, or by Flink.
+            return Ok(());
+        }
+        let job = place.parent().unwrap_or_else(|| place.clone());
+        if !self.alive.contains(&job) {
+            self.woken.insert(job, format!("its job has come alive: {} appeared", snapshot.dir));
+        }
+        if stamp.is_none() {
+            self.dirs.insert(place, "a checkpoint has begun there".to_owned());
+            return Ok(());
+        }
+        let report = judge.judge(snapshot);
+        if report.metadata_version.is_none() {
+            let why = report.findings.first().map_or("it cannot be read", |finding| finding.message.as_str());
+            let why = format!("a snapshot appeared that cannot be understood, and may refer to anything: {why}");
+            return Err(StorageError::new(StorageErrorKind::Other, &snapshot.metadata_file, why));
+        }
+        let why = format!("{}, which has appeared, refers to it", snapshot.dir);
+        for name in report.used.iter().map(|file| &file.name).chain(&report.also.names) {
+            self.names.insert(name.clone(), why.clone());
+        }
+        for dir in &report.also.dirs {
+            let real = self.storage.real_place(&self.maps.here(dir)).unwrap_or_else(|_| dir.clone());
+            self.dirs.insert(real.canonical(), why.clone());
+        }
+        self.dirs.insert(place, "a snapshot has appeared there".to_owned());
+        Ok(())
+    }
+
+    fn pins(&mut self) -> Result<(), StorageError> {
+        let now = (self.clock)();
+        let mut parents: HashMap<Location, Records> = HashMap::new();
+        for (place, names) in &self.going {
+            let Some(above) = place.parent() else { continue };
+            if !parents.contains_key(&above) {
+                let records = Records::of(self.storage, &above)?;
+                if let Some((place, why)) = records.unknown().first() {
+                    let why = format!("a record of a pin that cannot be read: {why}");
+                    return Err(StorageError::new(StorageErrorKind::Other, place, why));
+                }
+                parents.insert(above.clone(), records);
+            }
+            let record = parents.get(&above).and_then(|records| records.get(place.name()));
+            if record.is_some_and(|record| record.is_pinned(now)) {
+                let why = format!("{place} has been pinned");
+                self.dirs.insert(place.clone(), why.clone());
+                self.names.extend(names.iter().map(|name| (name.clone(), why.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was to stay has to be there, as long as anything goes.
+    fn stay(&self, catalog: &Catalog) -> Result<(), StorageError> {
+        if self.going.is_empty() {
+            return Ok(());
+        }
+        let complete = |s: &&SnapshotDir| matches!(s.state, SnapshotState::Complete { .. });
+        let now: HashSet<Location> = catalog.snapshots.iter().filter(complete).map(|s| s.dir.canonical()).collect();
+        let mut groups: HashMap<Location, bool> = HashMap::new();
+        for place in &self.staying {
+            *groups.entry(place.parent().unwrap_or_else(|| place.clone())).or_default() |= now.contains(place);
+        }
+        for (above, _) in groups.iter().filter(|(_, there)| !**there) {
+            let replaced =
+                now.iter().any(|place| place.parent().as_ref() == Some(above) && !self.going.contains_key(place));
+            let concerned = self.going.keys().any(|place| place.parent().as_ref() == Some(above));
+            if concerned && !replaced {
+                let why = "the snapshots in it that were to stay are gone";
+                return Err(StorageError::new(StorageErrorKind::Other, above, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn without_metadata(place: &Location) -> Location {
+    if place.name() == METADATA { place.parent().unwrap_or_else(|| place.clone()) } else { place.clone() }
+}
+
+impl Recheck for Again<'_> {
+    fn look_again(&mut self) -> Result<(), StorageError> {
+        let catalog = Catalog::scan(self.storage, &self.roots)?;
+        let judge = Judge {
+            inventory: Inventory::for_one(self.storage),
+            maps: self.maps.clone(),
+            progress: &Silent,
+            neighbours: Vec::new(),
+            keep_files: true,
+        };
+        for snapshot in &catalog.snapshots {
+            self.snapshot(&judge, snapshot)?;
+        }
+        self.pins()?;
+        self.stay(&catalog)
+    }
+
+    fn objection(&self, place: &Location) -> Option<String> {
+        if let Some(why) = self.names.get(place.name()) {
+            return Some(why.clone());
+        }
+        let place = place.canonical();
+        let own = place.parent().is_some_and(|dir| self.going.contains_key(&dir)) || self.going.contains_key(&place);
+        let mut above = Some(place);
+        while let Some(dir) = above {
+            if let Some(why) = self.dirs.get(&dir).or_else(|| self.woken.get(&dir).filter(|_| !own)) {
+                return Some(why.clone());
+            }
+            above = dir.parent();
+        }
+        None
+    }
+}

@@ -1,0 +1,183 @@
+//! Whether anything below the roots refers into a path: the proof that it may be deleted, or who stands against it.
+
+use super::layout::{JobIndex, Role};
+use super::life::Life;
+use super::marks::Marks;
+use super::seen::Seen;
+use super::tree::DirId;
+use super::{look, records};
+use crate::change::ChangeError;
+use crate::model::Location;
+use crate::plan::Refused;
+use crate::storage::{EntryKind, WriteStorage};
+use crate::survey::resolve::PathMaps;
+use crate::survey::{Progress, Verdict};
+use foldhash::{HashSet, HashSetExt as _};
+use jiff::Timestamp;
+
+/// What was found out about a path.
+#[derive(Debug, Clone)]
+pub struct Safety {
+    /// The path, without links.
+    pub path: Location,
+    /// Snapshots outside the path that refer into it.
+    pub referrers: Vec<Referrer>,
+    /// What keeps anybody from proving it.
+    pub refused: Vec<Refused>,
+    /// Snapshots in the path, which go with it.
+    pub inside: Vec<Inside>,
+    /// `_metadata` files that were read.
+    pub metadata_read: u64,
+    /// The newest of them.
+    pub newest: Option<Timestamp>,
+    /// Files in the path.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// A snapshot that refers into the path.
+#[derive(Debug, Clone)]
+pub struct Referrer {
+    /// Its directory.
+    pub path: Location,
+    /// Files of the path that it refers to.
+    pub files: u64,
+    /// One of them.
+    pub example: Option<Location>,
+}
+
+/// A snapshot in the path.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    /// Its directory.
+    pub path: Location,
+    /// What can be said of it.
+    pub verdict: Verdict,
+    /// Whether it is pinned.
+    pub pinned: bool,
+}
+
+impl Safety {
+    /// Whether it is proved that nothing refers into the path.
+    pub fn is_proved(&self) -> bool {
+        self.referrers.is_empty() && self.refused.is_empty()
+    }
+}
+
+/// Looks whether anything below the roots refers into `path`. All are real places; `cutoff` is the time after which a job
+/// that wrote something is alive.
+pub fn safe_to_delete(
+    storage: &dyn WriteStorage,
+    path: &Location,
+    roots: &[Location],
+    maps: &PathMaps,
+    cutoff: Timestamp,
+    now: Timestamp,
+    progress: &dyn Progress,
+) -> Result<Safety, ChangeError> {
+    let is_dir = storage.stat(path)?.kind == EntryKind::Directory;
+    let mut places = roots.to_vec();
+    if is_dir {
+        places.push(path.clone());
+    }
+    let places = super::real_roots(storage, &places)?;
+    let mut seen = look(storage, &places, maps, &[], progress)?;
+    let records = records(storage, &mut seen);
+    let under = |place: &Location| place.strip_prefix(path).is_some();
+    let dirs: HashSet<DirId> = seen.tree.dirs().filter(|dir| under(seen.tree.place(*dir))).collect();
+    let mut names: HashSet<&str> = HashSet::new();
+    let (mut files, mut bytes) = (0, 0_u64);
+    let own = path.parent().and_then(|dir| seen.tree.dir_at(&dir)).and_then(|dir| seen.tree.find(dir, path.name()));
+    let inside = dirs.iter().flat_map(|dir| seen.tree.entries(*dir)).chain(own.filter(|_| !is_dir));
+    for entry in inside.filter(|entry| entry.kind == EntryKind::File) {
+        names.insert(entry.name);
+        files += 1;
+        bytes = bytes.saturating_add(entry.size);
+    }
+    if !is_dir {
+        names.insert(path.name());
+    }
+    let mut safety = Safety {
+        path: path.clone(),
+        referrers: Vec::new(),
+        refused: seen.obstacles.clone(),
+        inside: Vec::new(),
+        metadata_read: seen.metadata_read,
+        newest: seen.snapshots.iter().filter_map(|snapshot| snapshot.completed_at).max(),
+        files,
+        bytes,
+    };
+    for snapshot in &seen.snapshots {
+        if under(&snapshot.path) {
+            let record = snapshot.path.parent().and_then(|dir| records.get(&dir)?.get(snapshot.path.name()).cloned());
+            let pinned = record.is_some_and(|record| record.is_pinned(now));
+            if pinned {
+                safety.refused.push(refused(&snapshot.path, "pinned", "it is pinned".to_owned()));
+            }
+            safety.inside.push(Inside { path: snapshot.path.clone(), verdict: snapshot.verdict, pinned });
+            continue;
+        }
+        let by_place = snapshot
+            .uses
+            .files
+            .iter()
+            .map(|file| seen.tree.entry(*file))
+            .filter(|entry| dirs.contains(&entry.dir) || own.is_some_and(|own| own.id == entry.id));
+        let mut example = None;
+        let mut count = 0;
+        for entry in by_place {
+            example.get_or_insert_with(|| seen.tree.entry_place(entry.id));
+            count += 1;
+        }
+        count += snapshot.uses.names.iter().filter(|name| names.contains(&***name)).count() as u64;
+        let as_a_whole = snapshot
+            .uses
+            .dirs
+            .iter()
+            .any(|dir| dirs.contains(dir) || path.strip_prefix(seen.tree.place(*dir)).is_some());
+        // Version 7: the state of subtasks is that of an older checkpoint of the job.
+        let by_id = seen.snapshots.iter().any(|other| {
+            let id = other.checkpoint_id.is_some_and(|id| snapshot.uses.checkpoints.contains(&id));
+            id && under(&other.path) && other.path.parent() == snapshot.path.parent()
+        });
+        if count > 0 || as_a_whole || by_id {
+            safety.referrers.push(Referrer { path: snapshot.path.clone(), files: count, example });
+        }
+    }
+    safety.refused.extend(opaque(&seen, &dirs, own.map(|own| own.dir), cutoff));
+    Ok(safety)
+}
+
+/// What may be in use though no `_metadata` says so: what a running job has, and what only operators know.
+fn opaque(seen: &Seen, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timestamp) -> Vec<Refused> {
+    let life = Life::of(&seen.tree, &seen.layout, &HashSet::new());
+    let mut alive: HashSet<JobIndex> = HashSet::new();
+    let mut named = Marks::none(&seen.tree);
+    seen.snapshots.iter().for_each(|snapshot| named.add(&snapshot.uses));
+    let mut found = Vec::new();
+    for dir in dirs.iter().copied().chain(own) {
+        let Some((role, job)) = seen.layout.role(dir) else { continue };
+        if life.is_alive(job, cutoff) && alive.insert(job) {
+            let last =
+                life.last(job).map_or(String::new(), |last| format!(": something of it was written at {last:.0}"));
+            let place = seen.layout.jobs.get(job).map_or_else(|| seen.tree.place(dir).clone(), |job| job.place.clone());
+            found.push(refused(&place, "job-alive", format!("the job looks alive{last}")));
+        }
+        let code = match role {
+            Role::TaskOwned => "taskowned",
+            Role::Changelog => "dstl",
+            _ => continue,
+        };
+        if seen.tree.entries(dir).any(|entry| entry.kind == EntryKind::File && !named.holds(entry.id)) {
+            let why = "files in there may be in use though no snapshot names them".to_owned();
+            found.push(refused(seen.tree.place(dir), code, why));
+        }
+    }
+    found.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
+    found
+}
+
+fn refused(path: &Location, code: &str, why: String) -> Refused {
+    Refused { path: path.clone(), code: code.to_owned(), why, files: 0, bytes: 0 }
+}
