@@ -1,8 +1,8 @@
 //! Writers that go on while a plan is carried out.
 
 use super::*;
+use crate::storage::faulty::{Fault, FaultyStorage, Operation, Which};
 
-/// Takes the place of a file after its look, as a writer might at the worst moment.
 fn outcome_with(storage: &MemoryStorage, how: &How, objects: &mut Objects) -> Outcome {
     carry_out(storage, storage.now(), &plan(storage), how, objects).expect("done")
 }
@@ -21,20 +21,46 @@ fn a_shared_file_that_a_new_snapshot_refers_to_stays() {
     }
 }
 
+fn names(left: &[Left]) -> Vec<&str> {
+    left.iter().map(|left| left.place.name()).collect()
+}
+
 #[test]
 fn what_is_referred_to_only_after_it_went_comes_back_at_once() {
     let storage = filled();
-    let to = vec![(5, "shared/s1"), (5, "chk-1/_metadata"), (5, "chk-1/e1")];
+    let to = vec![(5, "shared/s1"), (5, "chk-1/e1")];
     let outcome = outcome_with(&storage, &aside(), &mut Objects { to, ..Objects::default() });
-    let back: Vec<&str> = outcome.brought_back.iter().map(|left| left.place.name()).collect();
-    assert_eq!(back, ["e1", "s1", "_metadata"], "the snapshot last");
-    assert_eq!((outcome.files, outcome.failed), (4, vec![]));
-    for file in ["shared/s1", "chk-1/e1", "chk-1/_metadata"] {
+    assert_eq!(names(&outcome.brought_back), ["e1", "s1"]);
+    assert_eq!((outcome.files, outcome.failed), (5, vec![]));
+    for file in ["shared/s1", "chk-1/e1"] {
         assert!(storage.stat(&at(&format!("{ROOT}/{JOB}/{file}"))).is_ok(), "{file}");
     }
     // The rest of it is still to be had.
     bring_back(&storage, storage.now(), &[root()], &outcome.run.expect("a run")).expect("brought back");
     assert_eq!(outside(&storage), outside(&filled()));
+}
+
+#[test]
+fn a_snapshot_that_comes_back_brings_all_that_it_may_need_with_it() {
+    let storage = filled();
+    let to = vec![(5, "chk-1/_metadata")];
+    let outcome = outcome_with(&storage, &aside(), &mut Objects { to, ..Objects::default() });
+    assert_eq!(names(&outcome.brought_back), ["e1", "e2", "s1", "s2", "_metadata"], "the snapshot last");
+    assert_eq!((outcome.files, outcome.failed), (2, vec![]), "the other one went");
+    no_snapshot_is_half_there(&storage.tree(), ROOT);
+}
+
+#[test]
+fn a_snapshot_does_not_come_back_without_its_files() {
+    let storage = filled();
+    let to = vec![(5, "chk-1/_metadata")];
+    let back = Fault::on(&[Operation::Rename]).at("shared/s1").calls(Which::From(2));
+    let faulty = FaultyStorage::new(storage.clone()).with(back);
+    let mut objects = Objects { to, ..Objects::default() };
+    let plan = plan(&storage);
+    let outcome = carry_out(&faulty, storage.now(), &plan, &aside(), &mut objects).expect("done");
+    assert_eq!(names(&outcome.failed), ["s1", "_metadata"]);
+    no_snapshot_is_half_there(&storage.tree(), ROOT);
 }
 
 #[test]
