@@ -16,6 +16,8 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod metrics;
+    mod pins;
     mod retention;
     mod retention_model;
     mod rocksdb;

@@ -382,7 +382,7 @@ impl<'s> Sweeper<'s> {
                 _ => going.contains(&entry.id),
             });
             let settled = !was_empty || self.is_old(&own) || self.begun.dirs.contains(&dir);
-            if empties && settled && self.may_go(dir) {
+            if empties && settled && !self.marks.holds_dir(dir) && self.may_go(dir) {
                 would.insert(dir);
             }
         }

@@ -187,3 +187,6 @@ fn adopt(dir: &OwnedFd, model: &Stat, mode: Mode) -> rustix::io::Result<()> {
     }
     fsync(dir)
 }
+
+#[cfg(test)]
+mod tests;

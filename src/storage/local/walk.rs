@@ -244,3 +244,6 @@ impl Walk<'_> {
         self.visitor.found(&dir.place, found);
     }
 }
+
+#[cfg(test)]
+mod tests;
