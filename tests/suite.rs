@@ -43,6 +43,7 @@ mod suite {
     }
 
     mod prune {
+        mod attacks;
         mod model;
         mod property;
         mod tree;

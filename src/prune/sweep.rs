@@ -57,6 +57,9 @@ pub struct Sweep {
     pub refused: Vec<Refused>,
 }
 
+/// Why a file stays that nothing refers to.
+const COPY: &str = "a file of the same name is in use elsewhere: it may be part of a copy";
+
 /// Stands for "no snapshot that goes refers to it".
 const NOBODY: u32 = u32::MAX;
 
@@ -243,7 +246,9 @@ impl<'s> Sweeper<'s> {
                 (true, Some(limit)) => entry.time().is_some_and(|time| time <= limit),
                 (true, None) => false,
             };
-            if allowed {
+            if self.marks.holds_name(entry.name) {
+                self.leave(self.job_dir(dir), "copy", COPY, &entry);
+            } else if allowed {
                 let why = self.why(&entry, orphan);
                 self.out.files.push(Going { file: entry.id, phase: Phase::Shared, why });
             } else if alive {
@@ -307,6 +312,10 @@ impl<'s> Sweeper<'s> {
         let limit = if before_all { Some(self.cutoff) } else { self.cutoff.checked_sub(begun).ok() };
         for entry in self.seen.tree.entries(dir) {
             if !is_state_file(&entry) || self.marks.holds(entry.id) || self.begun.files.contains(&entry.id) {
+                continue;
+            }
+            if self.marks.holds_name(entry.name) {
+                self.leave(dir, "copy", COPY, &entry);
                 continue;
             }
             let old = entry.time().zip(limit).is_some_and(|(time, limit)| time <= limit);

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Cases in memory.
-const CASES: u64 = 600;
+const CASES: u64 = 500;
 /// Every so many are made on disk as well.
 const ON_DISK: u64 = 25;
 
@@ -156,7 +156,7 @@ impl Draw {
             }
             refs.push(match self.random.below(40) {
                 // The file of this name, by a path that is not known here.
-                0 => Ref::Raw(format!("hdfs://elsewhere/{}", name(&path)), 5),
+                0 => Ref::Raw(format!("/elsewhere/{}", name(&path)), 5),
                 1 => Ref::Relative(format!("../nowhere/{}", name(&path)), 5),
                 2..10 if path.contains("/job_") => Ref::Segment(path),
                 _ => Ref::File(path),
@@ -193,6 +193,12 @@ impl Draw {
             };
             let age = if self.random.percent(80) { OLD } else { self.age(false) };
             self.drawn.file(format!("{dir}/{name}"), 3, age);
+        }
+        if self.random.percent(20) && !self.pool.is_empty() {
+            // A copy of a file.
+            let copied: String = self.pool[self.random.below(self.pool.len())].clone();
+            let (home, (size, _)) = (self.random.one(&self.jobs).clone(), self.drawn.files[&copied]);
+            self.drawn.file(format!("{home}/shared/{}", name(&copied)), size, OLD);
         }
         if self.random.percent(30) {
             // A job in a place where no survey looks for snapshots.
