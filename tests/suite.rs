@@ -43,6 +43,13 @@ mod suite {
         mod table;
     }
 
+    mod prune {
+        mod attacks;
+        mod model;
+        mod property;
+        mod tree;
+    }
+
     mod interop {
         mod content;
         mod corpus;

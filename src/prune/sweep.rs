@@ -57,6 +57,9 @@ pub struct Sweep {
     pub refused: Vec<Refused>,
 }
 
+/// Why a file stays that nothing refers to.
+const COPY: &str = "a file of the same name is in use elsewhere: it may be part of a copy";
+
 /// Stands for "no snapshot that goes refers to it".
 const NOBODY: u32 = u32::MAX;
 
@@ -243,7 +246,9 @@ impl<'s> Sweeper<'s> {
                 (true, Some(limit)) => entry.time().is_some_and(|time| time <= limit),
                 (true, None) => false,
             };
-            if allowed {
+            if self.marks.holds_name(entry.name) {
+                self.leave(self.job_dir(dir), "copy", COPY, &entry);
+            } else if allowed {
                 let why = self.why(&entry, orphan);
                 self.out.files.push(Going { file: entry.id, phase: Phase::Shared, why });
             } else if alive {
@@ -309,6 +314,10 @@ impl<'s> Sweeper<'s> {
             if !is_state_file(&entry) || self.marks.holds(entry.id) || self.begun.files.contains(&entry.id) {
                 continue;
             }
+            if self.marks.holds_name(entry.name) {
+                self.leave(dir, "copy", COPY, &entry);
+                continue;
+            }
             let old = entry.time().zip(limit).is_some_and(|(time, limit)| time <= limit);
             if (old && (before_all || !alive)) || (!alive && self.is_old(&entry)) {
                 let why = self.why(&entry, "of a checkpoint that was never completed");
@@ -369,7 +378,7 @@ impl<'s> Sweeper<'s> {
         let going: HashSet<EntryId> = self.out.files.iter().map(|going| going.file).collect();
         let mut deepest_first: Vec<(usize, DirId)> =
             tree.dirs().map(|dir| (tree.place(dir).components().count(), dir)).collect();
-        deepest_first.sort_unstable_by(|a, b| b.cmp(a));
+        deepest_first.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| tree.place(a.1).cmp(tree.place(b.1))));
         let mut would: HashSet<DirId> = HashSet::new();
         for &(_, dir) in &deepest_first {
             let Some(own) = tree.own_entry(dir).filter(|own| own.exact && own.kind == EntryKind::Directory) else {
