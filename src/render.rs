@@ -7,8 +7,8 @@ pub mod diagnose;
 pub mod dump;
 pub mod files;
 pub mod inspect;
-pub mod prune;
 pub mod metrics;
+pub mod prune;
 pub mod report;
 pub mod types;
 
