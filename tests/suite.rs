@@ -8,6 +8,7 @@ mod suite {
     mod catalog;
     mod cli;
     mod compat;
+    mod cron;
     mod damage;
     mod deep;
     mod deep_raw;
