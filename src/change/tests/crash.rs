@@ -141,6 +141,33 @@ fn bringing_back_can_be_cut_short_at_any_write() {
 }
 
 #[test]
+fn no_run_goes_on_with_one_that_is_being_brought_back() {
+    let (storage, roots, plan) = two_roots();
+    let before = outside(&storage);
+    let mut blind = Objects { fails_at: Some(4), ..Objects::default() };
+    assert!(carry_out(&storage, storage.now(), &plan, &aside(), &mut blind).is_err());
+    let run = unfinished(&storage, &roots).expect("the runs")[0].run.clone();
+    let now = storage.now();
+    let act = |faulty: &Faulty| drop(bring_back(faulty, now, &roots, &run));
+    for n in 1..=writes(&storage, act) {
+        let left = crashed_at(&storage, n, CrashKeep::All, act);
+        let known = |left: &MemoryStorage| runs(left, &roots, KEEP_DELETED).expect("the runs");
+        let begun = known(&left).iter().any(|summary| summary.state == Some(EndState::Undeleting));
+        let outcome = carry_out(&left, left.now(), &plan, &aside(), &mut Objects::default()).expect("done");
+        assert_eq!(outside(&left), in_both(pruned()), "write {n}");
+        if begun {
+            assert_ne!(outcome.run.as_ref(), Some(&run), "write {n}");
+        }
+        let mut all: Vec<RunId> = known(&left).into_iter().map(|summary| summary.run).collect();
+        all.dedup();
+        for run in all.iter().rev() {
+            bring_back(&left, left.now(), &roots, run).expect("brought back");
+        }
+        assert_eq!(outside(&left), before, "write {n}");
+    }
+}
+
+#[test]
 fn when_any_write_of_bringing_back_fails_no_snapshot_is_half_there_and_it_can_be_done_again() {
     let storage = filled();
     let (before, plan) = (outside(&storage), plan(&storage));
