@@ -1,4 +1,5 @@
-//! Where files are: a small blocking trait, the local file system behind it, and a double that injects faults.
+//! Where files are: a small blocking trait, the local file system behind it, a store in memory, and a
+//! double that injects faults.
 //!
 //! [`Storage`] is what a survey needs: looking and reading. [`WriteStorage`] is what a runtime needs on top. Errors keep "it is not there" apart from "it could not be
 //! said", since the first makes a snapshot broken and the second must never do so.
@@ -6,10 +7,12 @@
 mod below;
 pub mod faulty;
 pub mod local;
+mod memory;
 mod write;
 
 pub use below::{Below, Details, WalkVisitor};
 pub use local::LocalStorage;
+pub use memory::{CrashKeep, MemoryStorage};
 pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};
 
 use crate::model::Location;

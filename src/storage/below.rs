@@ -1,7 +1,8 @@
 //! Operations on many names of one directory below a root, which no symbolic link can lead out of it.
 
-use super::{EntryKind, Storage, StorageError, StorageErrorKind, WriteStorage};
+use super::{EntryKind, Stat, Storage, StorageError, StorageErrorKind, WriteStorage};
 use crate::model::Location;
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 /// A directory at or below a root. Back ends that have symbolic links open it from the root on, component by component,
@@ -71,9 +72,10 @@ pub(super) fn walk_by_listing(storage: &(impl Storage + ?Sized), root: &Location
             let place = dir.with_suffix(&format!("/{}", entry.name));
             let exact = is_exact(&entry.name);
             let mut details = Details { name: entry.name, exact, kind: entry.kind, size: 0, modified: None };
-            if entry.kind == EntryKind::File {
+            // The place of a name that is not exact may be that of another file.
+            if exact && matches!(entry.kind, EntryKind::File | EntryKind::Directory) {
                 match storage.stat(&place) {
-                    Ok(stat) => (details.size, details.modified) = (stat.size, stat.modified),
+                    Ok(stat) => (details.size, details.modified) = (size_of(&stat), stat.modified),
                     Err(error) if error.is_not_found() => continue,
                     Err(error) => visitor.failed(&dir, error),
                 }
@@ -87,9 +89,46 @@ pub(super) fn walk_by_listing(storage: &(impl Storage + ?Sized), root: &Location
     }
 }
 
-/// Whether a name that was read without loss stands for itself in a path of Flink's, which takes a backslash for a slash.
+/// Whether a name stands for itself in a path of Flink's, which takes a backslash for a slash. One with a replacement
+/// character may stand for several that are not UTF-8.
 pub(super) fn is_exact(name: &str) -> bool {
-    !name.contains(['\\', '/', '\0', char::REPLACEMENT_CHARACTER]) && !matches!(name, "" | "." | "..")
+    !name.bytes().any(|byte| matches!(byte, b'\\' | b'/' | 0))
+        && (name.is_ascii() || !name.contains(char::REPLACEMENT_CHARACTER))
+        && !matches!(name, "" | "." | "..")
+}
+
+/// Refuses a name that is not exact: it may stand for another file, or for one elsewhere.
+pub(super) fn check_name(dir: Below<'_>, name: &str) -> Result<(), StorageError> {
+    if is_exact(name) {
+        return Ok(());
+    }
+    let message = format!("{name:?} is not the name of one file in a directory");
+    Err(StorageError::new(StorageErrorKind::Other, &dir.location(), message))
+}
+
+/// The components of a directory from its root on.
+pub(super) fn components<'a>(dir: Below<'a>) -> Result<Vec<&'a str>, StorageError> {
+    let parts: Vec<&str> = if dir.dir.is_empty() { Vec::new() } else { dir.dir.split('/').collect() };
+    if parts.iter().all(|part| is_exact(part)) {
+        return Ok(parts);
+    }
+    let message = format!("{:?} is not a directory below a root", dir.dir);
+    Err(StorageError::new(StorageErrorKind::Other, dir.root, message))
+}
+
+/// Of the components of a directory that is to be made like another: how many come before those that both end in.
+pub(super) fn components_before(to: &[&str], like: Below<'_>) -> Result<usize, StorageError> {
+    let tail = components(like)?;
+    if to.ends_with(&tail) {
+        return Ok(to.len() - tail.len());
+    }
+    let message = format!("{:?} does not end in {:?}", to.join("/"), like.dir);
+    Err(StorageError::new(StorageErrorKind::Other, like.root, message))
+}
+
+/// The size of a file; that of a directory says nothing.
+fn size_of(stat: &Stat) -> u64 {
+    if stat.kind == EntryKind::File { stat.size } else { 0 }
 }
 
 /// [`Storage::look`] through `list` and `stat`.
@@ -99,17 +138,19 @@ pub(super) fn look_by_listing(
     names: &[&str],
 ) -> Result<Vec<Option<Details>>, StorageError> {
     let place = dir.location();
+    components(dir)?;
+    names.iter().try_for_each(|name| check_name(dir, name))?;
     let entries = match storage.list(&place) {
         Err(error) if error.is_not_found() => return Ok(vec![None; names.len()]),
         entries => entries?,
     };
+    let kinds: HashMap<&str, EntryKind> = entries.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
     let look = |name: &&str| {
-        let Some(entry) = entries.iter().find(|entry| entry.name == **name) else { return Ok(None) };
-        let mut details =
-            Details { name: entry.name.clone(), exact: is_exact(name), kind: entry.kind, size: 0, modified: None };
-        if entry.kind == EntryKind::File {
+        let Some(&kind) = kinds.get(name) else { return Ok(None) };
+        let mut details = Details { name: (*name).to_owned(), exact: true, kind, size: 0, modified: None };
+        if matches!(kind, EntryKind::File | EntryKind::Directory) {
             match storage.stat(&dir.file(name)) {
-                Ok(stat) => (details.size, details.modified) = (stat.size, stat.modified),
+                Ok(stat) => (details.size, details.modified) = (size_of(&stat), stat.modified),
                 Err(error) if error.is_not_found() => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -126,14 +167,34 @@ pub(super) fn rename_one_by_one(
     to: Below<'_>,
     names: &[&str],
 ) -> Vec<Result<bool, StorageError>> {
-    let rename = |name: &&str| match storage.rename(&from.file(name), &to.file(name)) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind == StorageErrorKind::NotFound => match storage.stat(&to.location()) {
-            // The source was not there, if the target's directory is.
-            Ok(_) => Ok(false),
-            Err(_) => Err(error),
-        },
-        Err(error) => Err(error),
+    let rename = |name: &&str| {
+        for dir in [from, to] {
+            components(dir)?;
+            check_name(dir, name)?;
+        }
+        match storage.rename(&from.file(name), &to.file(name)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == StorageErrorKind::NotFound => match storage.stat(&to.location()) {
+                // The source was not there, if the target's directory is.
+                Ok(_) => Ok(false),
+                Err(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     };
     names.iter().map(rename).collect()
+}
+
+/// [`WriteStorage::delete_names`] one by one.
+pub(super) fn delete_one_by_one(
+    storage: &(impl WriteStorage + ?Sized),
+    dir: Below<'_>,
+    names: &[&str],
+) -> Vec<Result<bool, StorageError>> {
+    let delete = |name: &&str| {
+        components(dir)?;
+        check_name(dir, name)?;
+        storage.delete(&dir.file(name))
+    };
+    names.iter().map(delete).collect()
 }

@@ -6,7 +6,8 @@ mod fault;
 pub use fault::{Effect, Fault, Operation, Which};
 
 use super::{
-    Entry, FileWriter, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage, WriteStorage, in_progress_name,
+    Below, Details, Entry, FileWriter, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage, WalkVisitor,
+    WriteStorage, below, in_progress_name,
 };
 use crate::model::Location;
 use crate::wire::ReadAt;
@@ -29,6 +30,11 @@ impl<S: Storage> FaultyStorage<S> {
     /// Fails everything asked of places whose text contains `part`.
     pub fn failing(self, part: &str, kind: StorageErrorKind) -> Self {
         self.with(Fault::on(Operation::ALL).at(part).failing(kind))
+    }
+
+    /// The storage behind it, which has no faults.
+    pub fn inner(&self) -> &S {
+        &self.inner
     }
 
     /// Adds a fault.
@@ -102,6 +108,22 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         let inner = self.run(Operation::Open, file, |inner| inner.open(file))?;
         Ok(Box::new(FaultyFile { inner, place: file.clone(), ledger: Arc::clone(&self.ledger) }))
     }
+
+    /// One [`Operation::List`] for each directory and one [`Operation::Stat`] for each file and directory in it.
+    fn walk(&self, root: &Location, visitor: &dyn WalkVisitor) {
+        below::walk_by_listing(self, root, visitor);
+    }
+
+    /// An [`Operation::List`] of the directory, and an [`Operation::Stat`] for each name.
+    fn look(&self, dir: Below<'_>, names: &[&str]) -> Result<Vec<Option<Details>>, StorageError> {
+        let answers = self.run(Operation::List, &dir.location(), |inner| inner.look(dir, names))?;
+        let check = |(name, answer): (&&str, _)| self.run(Operation::Stat, &dir.file(name), |_| Ok(answer));
+        names.iter().zip(answers).map(check).collect()
+    }
+
+    fn real_place(&self, place: &Location) -> Result<Location, StorageError> {
+        self.run(Operation::Stat, place, |inner| inner.real_place(place))
+    }
 }
 
 /// An open file; each read of it is an [`Operation::ReadRange`].
@@ -135,20 +157,7 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
     }
 
     fn publish(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
-        match self.ledger.judge(Operation::Publish, file) {
-            Verdict::Go => self.inner.publish(file, bytes),
-            Verdict::Fail(error) => Err(error),
-            Verdict::FailAfter(error) => self.inner.publish(file, bytes).and(Err(error)),
-            // Half of it is what a process leaves that ends meanwhile: part of the temporary file.
-            Verdict::Tear(error) => {
-                let dir = file.parent().unwrap_or_else(|| file.clone());
-                let temporary = dir.with_suffix(&format!("/{}", in_progress_name(file.name())));
-                let mut writer = self.inner.create(&temporary)?;
-                writer.write(half(bytes))?;
-                writer.finish()?;
-                Err(error)
-            }
-        }
+        self.write_whole(Operation::Publish, file, bytes, |inner| inner.publish(file, bytes))
     }
 
     fn rename(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
@@ -168,8 +177,66 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
     }
 
     fn replace(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
-        self.run(Operation::Replace, file, |inner| inner.replace(file, bytes))
+        self.write_whole(Operation::Replace, file, bytes, |inner| inner.replace(file, bytes))
     }
+
+    fn create_dirs_like(&self, to: Below<'_>, like: Below<'_>) -> Result<(), StorageError> {
+        self.run(Operation::CreateDirs, &to.location(), |inner| inner.create_dirs_like(to, like))
+    }
+
+    /// One [`Operation::Rename`] for each name.
+    fn rename_names(&self, from: Below<'_>, to: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
+        let rename = |name: &&str| {
+            let place = from.file(name);
+            self.run(Operation::Rename, &place, |inner| one(&place, inner.rename_names(from, to, &[name])))
+        };
+        names.iter().map(rename).collect()
+    }
+
+    /// One [`Operation::Delete`] for each name.
+    fn delete_names(&self, dir: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
+        let delete = |name: &&str| {
+            let place = dir.file(name);
+            self.run(Operation::Delete, &place, |inner| one(&place, inner.delete_names(dir, &[name])))
+        };
+        names.iter().map(delete).collect()
+    }
+
+    fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
+        self.run(Operation::DeleteEmptyDir, &dir.location(), |inner| inner.delete_empty_below(dir))
+    }
+}
+
+impl<S: WriteStorage> FaultyStorage<S> {
+    /// Does what makes a file appear as a whole. Half of it is what a process leaves that ends meanwhile: part of the
+    /// temporary file.
+    fn write_whole(
+        &self,
+        operation: Operation,
+        file: &Location,
+        bytes: &[u8],
+        whole: impl FnOnce(&S) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        match self.ledger.judge(operation, file) {
+            Verdict::Go => whole(&self.inner),
+            Verdict::Fail(error) => Err(error),
+            Verdict::FailAfter(error) => whole(&self.inner).and(Err(error)),
+            Verdict::Tear(error) => {
+                let dir = file.parent().unwrap_or_else(|| file.clone());
+                let temporary = dir.with_suffix(&format!("/{}", in_progress_name(file.name())));
+                let mut writer = self.inner.create(&temporary)?;
+                writer.write(half(bytes))?;
+                writer.finish()?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The answer about one name.
+fn one(place: &Location, answers: Vec<Result<bool, StorageError>>) -> Result<bool, StorageError> {
+    let none = || Err(StorageError::new(StorageErrorKind::Other, place, "no answer"));
+    answers.into_iter().next().unwrap_or_else(none)
 }
 
 fn half(bytes: &[u8]) -> &[u8] {

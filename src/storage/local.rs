@@ -1,9 +1,19 @@
 //! The local file system.
 
+#[cfg(unix)]
+mod below;
 mod large;
 mod listing;
+#[cfg(unix)]
+mod names;
+#[cfg(target_os = "linux")]
+mod walk;
 mod writing;
 
+#[cfg(target_os = "linux")]
+use super::WalkVisitor;
+#[cfg(unix)]
+use super::{Below, Details};
 use super::{Entry, EntryKind, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage};
 use crate::model::Location;
 use crate::wire::ReadAt;
@@ -109,6 +119,20 @@ impl Storage for LocalStorage {
         let open = File::open(local_path(file)?).map_err(|e| failed(file, &e))?;
         Ok(Box::new(OpenFile { file: open, size: stat.size }))
     }
+
+    #[cfg(target_os = "linux")]
+    fn walk(&self, root: &Location, visitor: &dyn WalkVisitor) {
+        walk::walk(root, visitor);
+    }
+
+    #[cfg(unix)]
+    fn look(&self, dir: Below<'_>, names: &[&str]) -> Result<Vec<Option<Details>>, StorageError> {
+        below::look(dir, names)
+    }
+
+    fn real_place(&self, place: &Location) -> Result<Location, StorageError> {
+        real_place(place)
+    }
 }
 
 /// An open file and the size that it had then.
@@ -175,6 +199,21 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
     let scheme = place.scheme().unwrap_or("file");
     let message = format!("this build of chkctl does not read {scheme}: locations; --map reads a local copy instead");
     Err(StorageError::new(StorageErrorKind::Unsupported, place, message))
+}
+
+/// The path without links. Only what has the same text as a place is one.
+fn real_place(place: &Location) -> Result<Location, StorageError> {
+    let other = |message: String| StorageError::new(StorageErrorKind::Other, place, message);
+    let path = fs::canonicalize(or_here(&local_path(place)?)).map_err(|e| failed(place, &e))?;
+    let text = path.to_str().ok_or_else(|| other(format!("{} is not UTF-8", path.display())))?;
+    let real = Location::new(place.scheme(), place.authority(), text);
+    // A backslash is a slash in a place.
+    if real.path() == text { Ok(real) } else { Err(other(format!("{text:?} cannot be a place"))) }
+}
+
+/// The working directory for the empty path.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 fn read_whole(path: &Path, size: usize, limit: u64) -> io::Result<Vec<u8>> {

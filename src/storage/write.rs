@@ -43,7 +43,7 @@ pub trait WriteStorage: Storage {
     /// the permissions, and where that may be done the owner, of the directory of the same name on the way to `like`;
     /// counted from the end. `to.dir` and `like.dir` end in the same components.
     fn create_dirs_like(&self, to: Below<'_>, like: Below<'_>) -> Result<(), StorageError> {
-        let _ = like;
+        below::components_before(&below::components(to)?, like)?;
         self.create_dirs(&to.location())
     }
 
@@ -55,11 +55,12 @@ pub trait WriteStorage: Storage {
 
     /// Removes files of a directory. One answer per name, as of [`WriteStorage::delete`].
     fn delete_names(&self, dir: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
-        names.iter().map(|name| self.delete(&dir.file(name))).collect()
+        below::delete_one_by_one(self, dir, names)
     }
 
     /// Removes an empty directory, as [`WriteStorage::delete_empty_dir`].
     fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
+        below::components(dir)?;
         self.delete_empty_dir(&dir.location())
     }
 }
@@ -92,104 +93,4 @@ pub fn random_uuid() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::faulty::FaultyStorage;
-    use crate::storage::{EntryKind, LocalStorage, StorageErrorKind};
-    use std::collections::HashSet;
-
-    /// What every store has to do; `at` is an empty directory of its own.
-    fn conforms(storage: &dyn WriteStorage, at: &Location) {
-        let place = |name: &str| at.with_suffix(&format!("/{name}"));
-        let kind = |result: Result<(), StorageError>| result.map_err(|e| e.kind);
-        let content = |file: &Location| storage.read(file, 1 << 20).expect("readable");
-        let names = |dir: &Location| {
-            let mut names: Vec<String> = storage.list(dir).expect("a listing").into_iter().map(|e| e.name).collect();
-            names.sort();
-            names
-        };
-
-        let deep = place("job/chk-1");
-        storage.create_dirs(&deep).expect("created");
-        storage.create_dirs(&deep).expect("a directory that is there is fine");
-        assert_eq!(storage.stat(&deep).map(|s| s.kind), Ok(EntryKind::Directory));
-
-        let file = deep.with_suffix("/a");
-        let mut writer = storage.create(&file).expect("a new file");
-        for part in [&b"one "[..], b"", b"two"] {
-            writer.write(part).expect("written");
-        }
-        assert_eq!(writer.finish(), Ok(7));
-        assert_eq!(content(&file), b"one two");
-        assert_eq!(storage.create(&file).map(drop).map_err(|e| e.kind), Err(StorageErrorKind::AlreadyExists));
-        assert_eq!(content(&file), b"one two", "a file that is there is not touched");
-        assert_eq!(storage.create(&deep.with_suffix("/empty")).and_then(FileWriter::finish), Ok(0));
-        assert_eq!(kind(storage.create(&place("none/a")).map(drop)), Err(StorageErrorKind::NotFound));
-
-        let mut dropped = storage.create(&deep.with_suffix("/b")).expect("a new file");
-        dropped.write(b"x").expect("written");
-        drop(dropped);
-        assert_eq!(names(&deep), ["a", "empty"], "an unfinished file is gone");
-
-        let metadata = deep.with_suffix("/_metadata");
-        storage.publish(&metadata, b"whole").expect("published");
-        assert_eq!(content(&metadata), b"whole");
-        assert_eq!(kind(storage.publish(&metadata, b"other")), Err(StorageErrorKind::AlreadyExists));
-        assert_eq!(content(&metadata), b"whole");
-        assert_eq!(names(&deep), ["_metadata", "a", "empty"], "nothing is left in progress");
-        assert_eq!(kind(storage.publish(&place("none/_metadata"), b"x")), Err(StorageErrorKind::NotFound));
-
-        assert_eq!(kind(storage.rename(&file, &metadata)), Err(StorageErrorKind::AlreadyExists));
-        let moved = place("job/moved");
-        assert_eq!(kind(storage.rename(&file, &moved)), Ok(()));
-        assert_eq!((content(&moved), content(&metadata)), (b"one two".to_vec(), b"whole".to_vec()));
-        assert_eq!(kind(storage.rename(&file, &moved)), Err(StorageErrorKind::NotFound));
-        assert_eq!(kind(storage.sync_dir(&deep)), Ok(()));
-        assert_eq!(kind(storage.sync_dir(&place("none"))), Err(StorageErrorKind::NotFound));
-
-        assert_eq!(storage.delete(&moved), Ok(true));
-        assert_eq!(storage.delete(&moved), Ok(false));
-        assert_eq!(storage.delete(&place("none/a")), Ok(false));
-        assert!(storage.delete(&deep).is_err(), "a directory is not a file");
-        assert!(storage.delete_empty_dir(&deep).is_err(), "it is not empty");
-        assert!(storage.delete_empty_dir(&metadata).is_err(), "a file is not a directory");
-        assert_eq!(content(&metadata), b"whole");
-        for name in ["_metadata", "empty"] {
-            assert_eq!(storage.delete(&deep.with_suffix(&format!("/{name}"))), Ok(true));
-        }
-        assert_eq!(storage.delete_empty_dir(&deep), Ok(true));
-        assert_eq!(storage.delete_empty_dir(&deep), Ok(false));
-    }
-
-    fn empty_dir() -> (tempfile::TempDir, Location) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let place = Location::parse(&dir.path().to_string_lossy()).expect("a path");
-        (dir, place)
-    }
-
-    #[test]
-    fn the_local_file_system_does_what_a_store_has_to() {
-        let (_dir, place) = empty_dir();
-        conforms(&LocalStorage, &place);
-        let (_dir, place) = empty_dir();
-        conforms(&LocalStorage, &place.canonical());
-    }
-
-    #[test]
-    fn the_double_without_faults_does_what_a_store_has_to() {
-        let (_dir, place) = empty_dir();
-        conforms(&FaultyStorage::new(LocalStorage), &place);
-    }
-
-    #[test]
-    fn random_names_differ_and_look_as_those_of_flink() {
-        let names: HashSet<String> = (0..10_000).map(|_| random_uuid()).collect();
-        assert_eq!(names.len(), 10_000);
-        for name in names.iter().take(100) {
-            let parts: Vec<&str> = name.split('-').collect();
-            assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{name}");
-            assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{name}");
-        }
-        assert!(in_progress_name("_metadata").starts_with("._metadata.inprogress."));
-    }
-}
+mod tests;

@@ -76,7 +76,7 @@ pub enum Effect {
     Fail(StorageErrorKind),
     /// All is done, and an error is told: an answer that was lost.
     FailAfter(StorageErrorKind),
-    /// Half of the bytes are written (`Write`; for `Publish`, to the temporary file, which stays). Other operations
+    /// Half of the bytes are written (`Write`; for `Publish` and `Replace`, to the temporary file, which stays). Other operations
     /// do nothing.
     Tear(StorageErrorKind),
     /// As `Tear`; every operation after it fails as well, and files in writing stay as they are: a process that is

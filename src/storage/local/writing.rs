@@ -1,7 +1,11 @@
 //! Writing on the local file system: new files, names that appear at once, and removal.
 
+#[cfg(unix)]
+use super::{below, names};
 use super::{error_kind, failed, local_path};
 use crate::model::Location;
+#[cfg(unix)]
+use crate::storage::Below;
 use crate::storage::{FileWriter, LocalStorage, StorageError, StorageErrorKind, WriteStorage, in_progress_name};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -69,6 +73,26 @@ impl WriteStorage for LocalStorage {
             return Err(failed(file, &error));
         }
         sync(directory_of(&path)).map_err(|e| failed(file, &e))
+    }
+
+    #[cfg(unix)]
+    fn create_dirs_like(&self, to: Below<'_>, like: Below<'_>) -> Result<(), StorageError> {
+        below::create_dirs_like(to, like)
+    }
+
+    #[cfg(unix)]
+    fn rename_names(&self, from: Below<'_>, to: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
+        names::rename(from, to, names)
+    }
+
+    #[cfg(unix)]
+    fn delete_names(&self, dir: Below<'_>, names: &[&str]) -> Vec<Result<bool, StorageError>> {
+        names::delete(dir, names)
+    }
+
+    #[cfg(unix)]
+    fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
+        below::delete_empty(dir)
     }
 }
 
