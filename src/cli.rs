@@ -12,11 +12,13 @@ mod inspect;
 mod keep;
 mod latest;
 mod list;
+mod pin;
 mod prune;
 mod safe;
 mod settings;
 mod streams;
 mod uid;
+mod undelete;
 mod verify;
 
 use crate::model::Location;
@@ -90,9 +92,14 @@ enum Command {
     Files(files::FilesArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
-    Prune(prune::PruneArgs),
+    Prune(Box<prune::PruneArgs>),
+    Undelete(undelete::UndeleteArgs),
+    Purge(undelete::PurgeArgs),
     SafeToDelete(safe::SafeArgs),
     Uid(uid::UidArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Tag(pin::TagArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -157,8 +164,13 @@ impl Command {
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Prune(args) => prune::run(session, args),
+            Command::Undelete(args) => undelete::undelete(session, args),
+            Command::Purge(args) => undelete::purge(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
             Command::Uid(args) => uid::run(session, args),
+            Command::Pin(args) => pin::pin(session, args),
+            Command::Unpin(args) => pin::unpin(session, args),
+            Command::Tag(args) => pin::tag_snapshots(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;
         session.flush()?;
@@ -174,6 +186,11 @@ fn report(error: &anyhow::Error) -> Exit {
     }
     let text = format!("{error:#}");
     let _ = writeln!(io::stderr(), "chkctl: {}", crate::render::Escaped(text));
+    exit_code(error)
+}
+
+/// The exit code of a run that an error ended.
+fn exit_code(error: &anyhow::Error) -> Exit {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
     failure.map_or(Exit::NoVerdict, |failure| failure.exit)
 }
@@ -227,6 +244,11 @@ impl Session {
         if !self.globals.quiet {
             self.streams.say(crate::render::Escaped(text));
         }
+    }
+
+    /// What has to be said even where nothing else is, for stderr.
+    fn warn(&self, text: impl std::fmt::Display) {
+        self.streams.say(crate::render::Escaped(text));
     }
 
     fn bar(&self) -> Bar {

@@ -15,8 +15,12 @@ pub const VERSION: u32 = 1;
 pub struct Plan {
     /// [`VERSION`].
     pub version: u32,
-    /// When it was made.
+    /// When it was made, or the time that it was made for.
     pub created: Timestamp,
+    /// What was changed after this was young.
+    pub cutoff: Timestamp,
+    /// Whether files in `shared` of running jobs may go.
+    pub live: bool,
     /// The roots, without links in their paths. None lies below another.
     pub roots: Vec<Location>,
     /// The policy in words, as the command line gave it.

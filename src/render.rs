@@ -7,6 +7,7 @@ pub mod diagnose;
 pub mod dump;
 pub mod files;
 pub mod inspect;
+pub mod metrics;
 pub mod prune;
 pub mod report;
 pub mod types;

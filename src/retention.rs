@@ -15,7 +15,7 @@ use jiff::{Timestamp, tz::TimeZone};
 /// A snapshot that may stay or go.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate<'a> {
-    /// When it was completed.
+    /// When it was completed. One of which that is not known is to be given as [`Standing::Unknown`].
     pub time: Timestamp,
     /// The id of the checkpoint. Ids start again with a job that starts anew.
     pub id: Option<i64>,

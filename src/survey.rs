@@ -15,6 +15,7 @@ pub mod finding;
 pub mod heads;
 pub mod inventory;
 pub mod key_groups;
+pub mod mentions;
 pub mod offsets;
 pub mod references;
 pub mod report;

@@ -8,6 +8,7 @@ mod suite {
     mod catalog;
     mod cli;
     mod compat;
+    mod cron;
     mod damage;
     mod deep;
     mod deep_raw;
@@ -16,6 +17,8 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod metrics;
+    mod pins;
     mod retention;
     mod retention_model;
     mod rocksdb;

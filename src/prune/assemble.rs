@@ -86,6 +86,8 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
     Plan {
         version: VERSION,
         created: options.now,
+        cutoff: options.cutoff(),
+        live: options.live,
         roots: seen.tree.roots().to_vec(),
         policy: options.policy.in_words(),
         fingerprint: fingerprint(seen, records),
@@ -196,7 +198,7 @@ fn order_disagrees(seen: &Seen) -> Vec<Refused> {
 }
 
 /// A digest of what a plan rests on: every `_metadata` and every record.
-fn fingerprint(seen: &Seen, records: &RecordsByDir) -> String {
+pub(super) fn fingerprint(seen: &Seen, records: &RecordsByDir) -> String {
     let mut lines: Vec<String> = seen
         .tree
         .all()

@@ -120,7 +120,7 @@ impl Layout {
     }
 }
 
-fn children<'t>(tree: &'t Tree, dir: DirId) -> impl Iterator<Item = (DirId, &'t str)> {
+fn children(tree: &Tree, dir: DirId) -> impl Iterator<Item = (DirId, &str)> {
     let dirs = tree.entries(dir).filter(|entry| entry.kind == EntryKind::Directory && entry.exact);
     dirs.filter_map(move |entry| Some((tree.child(dir, entry.name)?, entry.name)))
 }

@@ -54,11 +54,17 @@ impl Marks {
             }
             inside.extend(more);
         }
+        self.dirs.clone_from(&inside);
         for entry in tree.all() {
             if inside.contains(&entry.dir) || self.names.contains(entry.name) {
                 self.mark(entry.id);
             }
         }
+    }
+
+    /// Whether a directory is in use as a whole, whatever is in it.
+    pub fn holds_dir(&self, dir: DirId) -> bool {
+        self.dirs.contains(&dir)
     }
 
     /// Whether a file is in use.

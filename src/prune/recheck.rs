@@ -8,7 +8,7 @@ use crate::change::Recheck;
 use crate::model::Location;
 use crate::plan::Plan;
 use crate::records::Records;
-use crate::storage::{Storage, StorageError, StorageErrorKind};
+use crate::storage::{EntryKind, Storage, StorageError, StorageErrorKind};
 use crate::survey::catalog::{METADATA, SnapshotDir, SnapshotState};
 use crate::survey::inventory::Inventory;
 use crate::survey::resolve::PathMaps;
@@ -72,7 +72,15 @@ impl<'s> Again<'s> {
         for snapshot in &seen.snapshots {
             let place = snapshot.path.canonical();
             let entry = snapshot.dir.and_then(|dir| seen.tree.find(dir, METADATA));
-            again.known.insert(place.clone(), entry.map(|entry| (entry.size, entry.modified)));
+            let stamp = entry.and_then(|entry| match entry.kind {
+                EntryKind::File => Some((entry.size, entry.modified)),
+                // A link: what it stands for counts, as for the catalog.
+                _ => {
+                    let stat = storage.stat(&seen.tree.entry_place(entry.id)).ok()?;
+                    Some((stat.size, stat.modified.and_then(nanoseconds)))
+                }
+            });
+            again.known.insert(place.clone(), stamp);
             if going.contains(&place) {
                 let names = snapshot.uses.files.iter().map(|file| Box::from(seen.tree.entry(*file).name));
                 again.going.insert(place, names.chain(snapshot.uses.names.iter().cloned()).collect());

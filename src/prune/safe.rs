@@ -6,9 +6,10 @@ use super::marks::Marks;
 use super::seen::Seen;
 use super::tree::DirId;
 use super::{look, records};
+use crate::change::ChangeError;
 use crate::model::Location;
 use crate::plan::Refused;
-use crate::storage::{EntryKind, Storage, StorageError};
+use crate::storage::{EntryKind, WriteStorage};
 use crate::survey::resolve::PathMaps;
 use crate::survey::{Progress, Verdict};
 use foldhash::{HashSet, HashSetExt as _};
@@ -67,14 +68,14 @@ impl Safety {
 /// Looks whether anything below the roots refers into `path`. All are real places; `cutoff` is the time after which a job
 /// that wrote something is alive.
 pub fn safe_to_delete(
-    storage: &dyn Storage,
+    storage: &dyn WriteStorage,
     path: &Location,
     roots: &[Location],
     maps: &PathMaps,
     cutoff: Timestamp,
     now: Timestamp,
     progress: &dyn Progress,
-) -> Result<Safety, StorageError> {
+) -> Result<Safety, ChangeError> {
     let is_dir = storage.stat(path)?.kind == EntryKind::Directory;
     let mut places = roots.to_vec();
     if is_dir {

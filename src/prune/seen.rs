@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub completed_at: Option<Timestamp>,
     /// Whether it is known what it refers to.
     pub understood: bool,
+    /// Files that it refers to and that are not there.
+    pub missing: u64,
     /// What it refers to.
     pub uses: Uses,
 }
@@ -210,6 +212,7 @@ fn seen(snapshot: &SnapshotDir, report: &SnapshotReport, tree: &Tree, view: &Vie
         checkpoint_id: report.checkpoint_id,
         completed_at: report.completed_at,
         understood: report.metadata_version.is_some(),
+        missing: report.files.missing,
         uses: uses_of(report, tree, view, maps),
     }
 }

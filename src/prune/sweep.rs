@@ -5,6 +5,7 @@ use super::layout::{JobIndex, Role, is_state_file};
 use super::life::Life;
 use super::marks::Marks;
 use super::options::Options;
+use super::sealed::Sealed;
 use super::seen::{Seen, Snapshot};
 use super::tree::{DirId, EntryId, Found};
 use crate::model::Location;
@@ -64,6 +65,7 @@ pub struct Sweeper<'s> {
     seen: &'s Seen,
     options: &'s Options,
     begun: &'s Begun,
+    sealed: &'s Sealed,
     life: Life,
     cutoff: Timestamp,
     marks: Marks,
@@ -80,7 +82,13 @@ pub struct Sweeper<'s> {
 
 impl<'s> Sweeper<'s> {
     /// Everything is marked before anything is decided.
-    pub fn new(seen: &'s Seen, fates: &[Option<Choice>], options: &'s Options, begun: &'s Begun) -> Self {
+    pub fn new(
+        seen: &'s Seen,
+        fates: &[Option<Choice>],
+        options: &'s Options,
+        begun: &'s Begun,
+        sealed: &'s Sealed,
+    ) -> Self {
         let life = Life::of(&seen.tree, &seen.layout, &begun.dirs);
         let cutoff = options.cutoff();
         let mut sweeper = Sweeper {
@@ -94,6 +102,7 @@ impl<'s> Sweeper<'s> {
             seen,
             options,
             begun,
+            sealed,
             life,
             cutoff,
         };
@@ -125,6 +134,7 @@ impl<'s> Sweeper<'s> {
             }
         }
         self.seen.aside.iter().for_each(|uses| self.marks.add(uses));
+        self.marks.add(&self.sealed.uses);
         self.marks.settle(&self.seen.tree);
     }
 
@@ -275,6 +285,10 @@ impl<'s> Sweeper<'s> {
                 let why = self.alive_words(job);
                 return self.leave_unmarked(dir, "job-alive", &why);
             }
+            if let Some((snapshot, problem)) = self.sealed.unsearched.as_ref().filter(|_| include == "taskowned") {
+                let why = format!("{snapshot} may mention them in operator state, which cannot be searched: {problem}");
+                return self.leave_unmarked(dir, include, &why);
+            }
             return self.shared(dir, job, orphan);
         }
         let why = format!(
@@ -373,7 +387,7 @@ impl<'s> Sweeper<'s> {
                 _ => going.get(entry.id.index()) == Some(&true),
             });
             let settled = !was_empty || self.is_old(&own) || self.begun.dirs.contains(&dir);
-            if empties && settled && self.may_go(dir) {
+            if empties && settled && !self.marks.holds_dir(dir) && self.may_go(dir) {
                 would.insert(dir);
             }
         }

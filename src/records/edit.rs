@@ -402,7 +402,8 @@ mod tests {
     /// Wherever a write fails, a pin that was there holds, and one that was told to be set is set.
     #[test]
     fn no_failure_loses_a_pin() {
-        let edits: [fn(&FaultyStorage<LocalStorage>, &Subject) -> Result<bool, RecordError>; 3] = [
+        type Change = fn(&FaultyStorage<LocalStorage>, &Subject) -> Result<bool, RecordError>;
+        let edits: [Change; 3] = [
             |storage, subject| set_pin(storage, subject, &pin(1)),
             |storage, subject| add_tags(storage, subject, &tags(&["b"])),
             |storage, subject| remove_tags(storage, subject, &tags(&["a"])),

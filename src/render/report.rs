@@ -26,6 +26,8 @@ pub struct SnapshotJson<'r> {
     depends_on: &'r [String],
     #[serde(flatten)]
     share: Option<ShareJson>,
+    #[serde(flatten)]
+    marks: Option<&'r Marks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deep: Option<&'r DeepCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +40,18 @@ pub struct SnapshotJson<'r> {
 struct ShareJson {
     own_bytes: u64,
     shared_bytes: u64,
+}
+
+/// What people said of a snapshot, as `list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Marks {
+    /// Whether it is pinned; `None` where that is not known.
+    pub pinned: Option<bool>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// All of it in words for a table; empty where there is nothing to say.
+    #[serde(skip)]
+    pub words: String,
 }
 
 /// The verdicts of a run, counted.
@@ -112,6 +126,7 @@ impl<'r> ReportsJson<'r> {
             share: shares
                 .and_then(|shares| shares.get(index))
                 .map(|share| ShareJson { own_bytes: share.own_bytes, shared_bytes: share.shared_bytes }),
+            marks: None,
             deep: report.deep.as_ref(),
             findings: findings.then_some(report.findings.as_slice()),
             compat: report.compat.as_ref().filter(|_| findings),
@@ -120,6 +135,12 @@ impl<'r> ReportsJson<'r> {
             snapshots: reports.iter().enumerate().map(json).collect(),
             summary: Summary::of(reports.iter().map(|report| report.verdict)),
         }
+    }
+
+    /// With the marks of each of the snapshots.
+    pub fn with_marks(mut self, marks: &'r [Marks]) -> Self {
+        self.snapshots.iter_mut().zip(marks).for_each(|(snapshot, marks)| snapshot.marks = Some(marks));
+        self
     }
 }
 
@@ -157,16 +178,20 @@ pub fn verdict_colour(verdict: Verdict) -> Color {
     }
 }
 
-/// `list` for people.
-pub fn list_table(reports: &[SnapshotReport], shares: &[Share], colour: bool) -> String {
-    let header = ["COMPLETED", "VERDICT", "ID", "KIND", "STATE", "OWN", "SHARED", "FILES", "PATH"];
+/// `list` for people. Marks have a column where there are any.
+pub fn list_table(reports: &[SnapshotReport], shares: &[Share], marks: &[Marks], colour: bool) -> String {
+    let mut header = vec!["COMPLETED", "VERDICT", "ID", "KIND", "STATE", "OWN", "SHARED", "FILES", "PATH"];
+    let is_marked = marks.iter().any(|marks| !marks.words.is_empty());
+    if is_marked {
+        header.insert(header.len() - 1, "MARKS");
+    }
     let mut table = plain_table(&header, colour);
-    for (report, share) in reports.iter().zip(shares) {
+    for (index, (report, share)) in reports.iter().zip(shares).enumerate() {
         let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
         let has_metadata = report.metadata_version.is_some();
         let or_dash = |text: String| if has_metadata { text } else { "-".to_owned() };
         let missing = report.files.missing;
-        table.add_row([
+        let mut row = vec![
             Cell::new(time(report.completed_at)),
             Cell::new(report.verdict).fg(verdict_colour(report.verdict)),
             Cell::new(number(report.checkpoint_id)),
@@ -183,7 +208,12 @@ pub fn list_table(reports: &[SnapshotReport], shares: &[Share], colour: bool) ->
                 _ => format!("{} ({missing} missing)", report.files.referenced),
             })),
             Cell::new(Escaped(&report.path)),
-        ]);
+        ];
+        if is_marked {
+            let words = marks.get(index).map_or("", |marks| &marks.words);
+            row.insert(row.len() - 1, Cell::new(Escaped(words)));
+        }
+        table.add_row(row);
     }
     table_text(&table)
 }

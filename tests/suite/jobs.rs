@@ -364,6 +364,10 @@ impl WriteStorage for Hanging {
     fn delete_empty_dir(&self, dir: &Location) -> Result<bool, StorageError> {
         LocalStorage.delete_empty_dir(dir)
     }
+
+    fn replace(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
+        LocalStorage.replace(file, bytes)
+    }
 }
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());

@@ -52,7 +52,7 @@ fn span(text: &str) -> Span {
     text.parse().expect("a span")
 }
 
-/// A policy from words such as `last 3, within 7d, tag a,b`.
+/// A policy from words such as `last 3; within 7d; tag a,b`.
 fn policy(text: &str) -> Policy {
     let mut policy = Policy::default();
     for rule in text.split("; ").filter(|rule| !rule.is_empty()) {

@@ -145,7 +145,7 @@ fn of_many_names_each_has_its_own_answer() {
     let trap = Trap::new();
     fs::create_dir(trap.path("root/trash")).expect("a directory");
     let names: Vec<String> = (0..5_000).map(|i| format!("f{}", i * 7919 % 5_000)).collect();
-    let there = |index: usize| index % 3 != 0;
+    let there = |index: usize| !index.is_multiple_of(3);
     for (_, name) in names.iter().enumerate().filter(|(index, _)| there(*index)) {
         fs::write(trap.path("root/job/shared").join(name), b"").expect("a file");
     }
