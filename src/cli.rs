@@ -7,14 +7,16 @@ mod compat;
 mod deep;
 mod demo;
 mod diagnose;
+mod diff;
 mod files;
 mod inspect;
 mod keep;
 mod latest;
 mod list;
-mod prune;
-mod safe;
 mod pin;
+mod prune;
+mod refs;
+mod safe;
 mod settings;
 mod streams;
 mod uid;
@@ -89,6 +91,8 @@ enum Command {
     Latest(latest::LatestArgs),
     Inspect(inspect::InspectArgs),
     Files(files::FilesArgs),
+    Refs(refs::RefsArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
     Prune(prune::PruneArgs),
@@ -158,6 +162,8 @@ impl Command {
             Command::Latest(args) => latest::run(session, args),
             Command::Inspect(args) => inspect::run(session, args),
             Command::Files(args) => files::run(session, args),
+            Command::Refs(args) => refs::run(session, args),
+            Command::Diff(args) => diff::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Prune(args) => prune::run(session, args),

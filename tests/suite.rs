@@ -16,10 +16,10 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
-    mod retention;
-    mod retention_model;
     mod metrics;
     mod pins;
+    mod retention;
+    mod retention_model;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
