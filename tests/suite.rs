@@ -13,11 +13,13 @@ mod suite {
     mod deep_raw;
     mod deep_state;
     mod diagnose;
+    mod diff;
     mod flink;
     mod golden;
     mod hostile;
     mod metrics;
     mod pins;
+    mod refs;
     mod retention;
     mod retention_model;
     mod rocksdb;

@@ -17,7 +17,7 @@ pub struct DiffJson<'d> {
     a: WholeJson<'d>,
     b: WholeJson<'d>,
     operators: Vec<OperatorJson<'d>>,
-    master_states_differ: bool,
+    master_states: &'d [String],
     files: &'d Files,
     totals: Totals,
 }
@@ -88,7 +88,7 @@ impl<'d> DiffJson<'d> {
             a: whole_json(&diff.a),
             b: whole_json(&diff.b),
             operators: diff.operators.iter().map(operator).collect(),
-            master_states_differ: diff.master_states_differ,
+            master_states: &diff.master_states,
             files: &diff.files,
             totals: totals(diff),
         }
@@ -149,8 +149,8 @@ pub fn text(diff: &Diff, all: bool, colour: bool) -> String {
         text.push('\n');
         text.push_str(&operators(&shown, all, colour));
     }
-    if diff.master_states_differ {
-        text.push_str("\nmaster states differ\n");
+    for name in &diff.master_states {
+        let _ = writeln!(text, "master state {}: not the same", Escaped(name));
     }
     if all {
         text.push_str(&files(&diff.files));
@@ -279,7 +279,8 @@ fn kind_text(kind: &KindChange) -> String {
     let grown = places.iter().filter(|(_, a, b)| a != b);
     let grown: Vec<String> = grown.map(|(name, a, b)| format!("{name} {}", signed(b.saturating_sub(*a)))).collect();
     match grown.is_empty() {
-        true => format!("{}: as large, not the same", kind.kind.words()),
+        true if kind.a.bytes == kind.a.inline => format!("{}: as large, other content", kind.kind.words()),
+        true => format!("{}: as large, in other files", kind.kind.words()),
         false => format!("{}: {}", kind.kind.words(), grown.join(", ")),
     }
 }

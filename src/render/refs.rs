@@ -171,7 +171,9 @@ fn file_table(referrers: &[&Referrer], all: bool, colour: bool) -> String {
     let mut table = plain_table(&["SNAPSHOT", "OWNER", "KEY GROUPS", "BYTES", "STATE"], colour);
     for referrer in referrers {
         let shown = if all { referrer.found.len() } else { SHOWN };
-        for found in referrer.found.iter().take(shown) {
+        // That a snapshot holds on to the directory says little where it names the file.
+        let telling = |found: &&Found| all || found.how == referrer.how();
+        for found in referrer.found.iter().filter(telling).take(shown) {
             let owner = found.owner.as_ref();
             let groups = owner.and_then(|owner| owner.key_groups);
             table.add_row([
@@ -182,7 +184,8 @@ fn file_table(referrers: &[&Referrer], all: bool, colour: bool) -> String {
                 Cell::new(what(found)),
             ]);
         }
-        let left = referrer.references.saturating_sub(shown as u64);
+        let silent = referrer.found.iter().filter(|found| !telling(found)).count();
+        let left = referrer.references.saturating_sub((shown + silent) as u64);
         if left > 0 {
             let more = format!("and {left} more");
             table.add_row([Cell::new(Escaped(&referrer.path)), Cell::new(more)]);

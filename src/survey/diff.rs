@@ -188,8 +188,8 @@ pub struct Diff {
     pub b: Whole,
     /// Operators in the order of the second one's `_metadata`; then those that it does not have.
     pub operators: Vec<OperatorChange>,
-    /// Whether hooks of the checkpoint coordinator stored something else.
-    pub master_states_differ: bool,
+    /// Hooks of the checkpoint coordinator that stored something else, by name.
+    pub master_states: Vec<String>,
     /// Their files.
     pub files: Files,
     /// Bytes on storage that the second one refers to and the first does not, with the `_metadata`.
@@ -203,7 +203,7 @@ impl Diff {
     pub fn differs(&self) -> bool {
         let (a, b) = (&self.a, &self.b);
         (a.checkpoint_id, a.metadata_version, &a.description) != (b.checkpoint_id, b.metadata_version, &b.description)
-            || self.master_states_differ
+            || !self.master_states.is_empty()
             || self.operators.iter().any(OperatorChange::differs)
             || !self.files.added.is_empty()
             || !self.files.gone.is_empty()
@@ -233,9 +233,15 @@ pub fn diff(judge: &Judge<'_>, a: &Side<'_>, b: &Side<'_>) -> Diff {
         new_bytes: sum(&mut new.chain(moved()).chain([metadata(b)])),
         gone_bytes: sum(&mut gone.chain(moved()).chain([metadata(a)])),
         operators,
-        master_states_differ: a.metadata.master_states != b.metadata.master_states,
+        master_states: master_states(a.metadata, b.metadata),
         files,
     }
+}
+
+fn master_states(a: &Metadata<'_>, b: &Metadata<'_>) -> Vec<String> {
+    let (a, b) = (&a.master_states, &b.master_states);
+    let lone = a.iter().filter(|state| !b.contains(state)).chain(b.iter().filter(|state| !a.contains(state)));
+    lone.map(|state| state.name.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn listed(judge: &Judge<'_>, side: &Side<'_>) -> Listed {
