@@ -168,7 +168,7 @@ fn file_table(referrers: &[&Referrer], all: bool, colour: bool) -> String {
     if referrers.is_empty() {
         return String::new();
     }
-    let mut table = plain_table(&["SNAPSHOT", "OWNER", "KEY GROUPS", "BYTES", "STATE"], colour);
+    let mut table = plain_table(&["OWNER", "KEY GROUPS", "BYTES", "STATE", "SNAPSHOT"], colour);
     for referrer in referrers {
         let shown = if all { referrer.found.len() } else { SHOWN };
         // That a snapshot holds on to the directory says little where it names the file.
@@ -177,18 +177,24 @@ fn file_table(referrers: &[&Referrer], all: bool, colour: bool) -> String {
             let owner = found.owner.as_ref();
             let groups = owner.and_then(|owner| owner.key_groups);
             table.add_row([
-                Cell::new(Escaped(&referrer.path)),
                 Cell::new(owner.map_or_else(|| "-".to_owned(), owner_text)),
                 Cell::new(groups.map_or_else(|| "-".to_owned(), |groups| groups.to_string())),
                 Cell::new(part(found.extent)),
                 Cell::new(what(found)),
+                Cell::new(Escaped(&referrer.path)),
             ]);
         }
         let silent = referrer.found.iter().filter(|found| !telling(found)).count();
         let left = referrer.references.saturating_sub((shown + silent) as u64);
         if left > 0 {
-            let more = format!("and {left} more");
-            table.add_row([Cell::new(Escaped(&referrer.path)), Cell::new(more)]);
+            let [groups, bytes, state] = ["", "", ""].map(Cell::new);
+            table.add_row([
+                Cell::new(format!("and {left} more")),
+                groups,
+                bytes,
+                state,
+                Cell::new(Escaped(&referrer.path)),
+            ]);
         }
     }
     table_text(&table)
@@ -198,19 +204,18 @@ fn directory_table(referrers: &[&Referrer], colour: bool) -> String {
     if referrers.is_empty() {
         return String::new();
     }
-    let mut table = plain_table(&["SNAPSHOT", "FILES", "BYTES", "REFERENCES", "SUCH AS"], colour);
+    let mut table = plain_table(&["FILES", "BYTES", "REFERENCES", "SNAPSHOT"], colour);
     for referrer in referrers {
         let number = |number: String| Cell::new(number).set_alignment(CellAlignment::Right);
-        let example = referrer.found.first().map_or_else(String::new, |found| match found.how {
-            How::Place => found.path.clone(),
-            _ => format!("{} ({})", found.path, how(found.how)),
-        });
+        let note = match referrer.how() {
+            How::Place => String::new(),
+            other => format!(" ({})", how(other)),
+        };
         table.add_row([
-            Cell::new(Escaped(&referrer.path)),
             number(referrer.files.to_string()),
             number(Bytes(referrer.bytes).to_string()),
             number(referrer.references.to_string()),
-            Cell::new(Escaped(example)),
+            Cell::new(format!("{}{note}", Escaped(&referrer.path))),
         ]);
     }
     table_text(&table)
@@ -235,7 +240,8 @@ fn what(found: &Found) -> String {
     let state = found.owner.as_ref().map(|owner| owner.state.as_str()).unwrap_or_default();
     let text = match (found.how, state) {
         (How::Place, state) => state.to_owned(),
-        (other, "") => format!("{}: {}", how(other), found.path),
+        // The last of its names bears the ids of the job and of the subtask or TaskManager.
+        (other, "") => format!("{}: {}", how(other), found.path.rsplit('/').next().unwrap_or_default()),
         (other, state) => format!("{state} ({}: {})", how(other), found.path),
     };
     Escaped(text).to_string()

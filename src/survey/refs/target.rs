@@ -159,7 +159,8 @@ pub(super) fn real_place(storage: &dyn Storage, place: &Location) -> Result<Opti
 /// A name, and what it is when `%41` stands for `A`, as it does in URIs.
 fn spellings(name: &str) -> impl Iterator<Item = Box<str>> {
     let decoded = name.contains('%').then(|| percent_decoded(name)).flatten();
-    [Box::from(name)].into_iter().chain(decoded).filter(|name: &Box<str>| !name.is_empty())
+    let named = (!name.is_empty()).then(|| Box::from(name));
+    named.into_iter().chain(decoded)
 }
 
 fn percent_decoded(name: &str) -> Option<Box<str>> {
