@@ -4,7 +4,7 @@ use super::catalog::{Stranger, WithMode, touch};
 use super::damage::{checkpoint, list, place, rewrite};
 use super::support::{Case, FLINK_ROOT, Run, archives, command, metadata_files};
 use chkctl::model::location::Location;
-use chkctl::model::{StreamHandle, Subtasks};
+use chkctl::model::{Reference, StreamHandle, Subtasks, Version};
 use chkctl::storage::{LocalStorage, Storage as _};
 use chkctl::survey::inventory::Inventory;
 use chkctl::survey::references::Extent;
@@ -334,6 +334,29 @@ fn what_is_held_as_a_whole_directory_is_referred_to() {
     let tree = case.tree();
     let shown = case.chkctl(["refs", text(&stray), text(&tree)]);
     assert!(shown.stdout.starts_with("held    "), "{}", shown.stdout);
+}
+
+#[test]
+fn state_of_an_older_checkpoint_is_a_reference_to_it() {
+    let case = Case::named("wc-heap-uids-2.3.0");
+    let dir = metadata_files(&case.tree())[0].parent().expect("a directory").to_owned();
+    let older = dir.with_file_name("chk-1");
+    assert_ne!(dir, older);
+    let by_state = |older: &Path| {
+        let run = ask(&case, text(&older.join("whatever")), &[]);
+        (referrers(&run).into_values().collect::<Vec<_>>(), run.status)
+    };
+    assert_eq!(by_state(&older), (vec![], 1));
+    rewrite(&dir, |metadata| {
+        metadata.version = Version::V7;
+        let states = metadata.operators.iter_mut().filter_map(|operator| match &mut operator.subtasks {
+            Subtasks::Some(subtasks) => subtasks.iter_mut().find_map(|subtask| subtask.state.as_deref_mut()),
+            Subtasks::FullyFinished(_) => None,
+        });
+        states.for_each(|state| state.reference = Reference::Checkpoint(1));
+    });
+    assert_eq!(by_state(&older), (vec!["checkpoint".to_owned()], 0));
+    assert_eq!(by_state(&dir.with_file_name("chk-11")), (vec![], 1));
 }
 
 #[test]
