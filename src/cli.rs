@@ -7,6 +7,7 @@ mod compat;
 mod deep;
 mod demo;
 mod diagnose;
+mod diff;
 mod files;
 mod inspect;
 mod keep;
@@ -14,6 +15,7 @@ mod latest;
 mod list;
 mod pin;
 mod prune;
+mod refs;
 mod safe;
 mod settings;
 mod streams;
@@ -90,6 +92,8 @@ enum Command {
     Latest(latest::LatestArgs),
     Inspect(inspect::InspectArgs),
     Files(files::FilesArgs),
+    Refs(refs::RefsArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
     Prune(Box<prune::PruneArgs>),
@@ -161,6 +165,8 @@ impl Command {
             Command::Latest(args) => latest::run(session, args),
             Command::Inspect(args) => inspect::run(session, args),
             Command::Files(args) => files::run(session, args),
+            Command::Refs(args) => refs::run(session, args),
+            Command::Diff(args) => diff::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Prune(args) => prune::run(session, args),

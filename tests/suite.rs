@@ -14,12 +14,14 @@ mod suite {
     mod deep_raw;
     mod deep_state;
     mod diagnose;
+    mod diff;
     mod flink;
     mod golden;
     mod hostile;
     mod metrics;
     mod pins;
     mod prune_flink;
+    mod refs;
     mod retention;
     mod retention_model;
     mod rocksdb;
