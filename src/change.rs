@@ -8,6 +8,7 @@ mod aside;
 mod execute;
 mod journal;
 mod lock;
+mod look_back;
 mod own;
 mod piece;
 mod purge;
@@ -151,3 +152,6 @@ impl<'a> Pace<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ mod suite {
     mod hostile;
     mod metrics;
     mod pins;
+    mod prune_flink;
     mod retention;
     mod retention_model;
     mod rocksdb;

@@ -66,7 +66,7 @@ impl Execution<'_, '_> {
                 Some(Ok(true)) => self.skip(batch, item, CHANGED.to_owned()),
                 _ => self.fail(batch, item, format!("{CHANGED}, and is in the trash now")),
             }
-            self.take_back(batch, item);
+            self.uncount(batch.root, item.size);
         }
     }
 
@@ -147,12 +147,13 @@ impl Execution<'_, '_> {
         went
     }
 
-    fn take_back(&mut self, batch: &Batch, item: &Item) {
-        self.outcome.files -= 1;
-        self.outcome.bytes = self.outcome.bytes.saturating_sub(item.size);
-        let by_root = &mut self.by_root[batch.root];
-        by_root.0 -= 1;
-        by_root.1 = by_root.1.saturating_sub(item.size);
+    /// Counts a file that went as one that did not.
+    pub(super) fn uncount(&mut self, root: usize, size: u64) {
+        let by_root = &mut self.by_root[root];
+        by_root.0 = by_root.0.saturating_sub(1);
+        by_root.1 = by_root.1.saturating_sub(size);
+        self.outcome.files = self.outcome.files.saturating_sub(1);
+        self.outcome.bytes = self.outcome.bytes.saturating_sub(size);
     }
 
     fn left(&self, batch: &Batch, item: &Item, why: String) -> Left {

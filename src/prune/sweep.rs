@@ -375,7 +375,12 @@ impl<'s> Sweeper<'s> {
     /// Directories that are empty when all this is done.
     fn directories(&mut self) {
         let tree = &self.seen.tree;
-        let going: HashSet<EntryId> = self.out.files.iter().map(|going| going.file).collect();
+        let mut going = vec![false; tree.count()];
+        for file in &self.out.files {
+            if let Some(goes) = going.get_mut(file.file.index()) {
+                *goes = true;
+            }
+        }
         let mut deepest_first: Vec<(usize, DirId)> =
             tree.dirs().map(|dir| (tree.place(dir).components().count(), dir)).collect();
         deepest_first.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| tree.place(a.1).cmp(tree.place(b.1))));
@@ -388,7 +393,7 @@ impl<'s> Sweeper<'s> {
             let was_empty = entries.peek().is_none();
             let empties = entries.all(|entry| match entry.kind {
                 EntryKind::Directory => tree.child(dir, entry.name).is_some_and(|child| would.contains(&child)),
-                _ => going.contains(&entry.id),
+                _ => going.get(entry.id.index()) == Some(&true),
             });
             let settled = !was_empty || self.is_old(&own) || self.begun.dirs.contains(&dir);
             if empties && settled && !self.marks.holds_dir(dir) && self.may_go(dir) {
