@@ -48,8 +48,10 @@ mod suite {
 
     mod prune {
         mod attacks;
+        mod corpus;
         mod model;
         mod property;
+        mod safe;
         mod tree;
     }
 

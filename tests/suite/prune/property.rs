@@ -221,7 +221,7 @@ impl Draw {
         Ask {
             last: 1 + random.below(3),
             within: random.percent(25).then(|| 1 + random.below(40) as i64),
-            group_by: *random.one(&["job", "job", "root", "none"]),
+            group_by: ["job", "job", "root", "none"][random.below(4)],
             grace: self.grace,
             live: random.percent(30),
             taskowned: random.percent(40),
@@ -302,8 +302,7 @@ fn holds(drawn: &Drawn, roots: &[&str], model: &Model<'_>, made: &Made, plan: &P
     let gone: BTreeSet<String> = steps.iter().map(|(_, path)| path.clone()).collect();
     assert_eq!(gone.len(), steps.len(), "nothing goes twice");
     let kept: BTreeSet<String> = plan.keep.iter().map(|kept| made.relative(&kept.path)).collect();
-    let mut left = Drawn::default();
-    left.files = drawn.files.clone();
+    let mut left = Drawn { files: drawn.files.clone(), ..Drawn::default() };
     left.files.retain(|path, _| !gone.contains(path));
 
     for snapshot in drawn.snapshots.iter().filter(|snapshot| kept.contains(&snapshot.dir)) {
