@@ -3,6 +3,7 @@
 use super::execute::{Execution, at_and_above};
 use super::journal::RunDir;
 use super::own::below;
+use super::piece::child;
 use super::trash::{self, Tree};
 use super::validate::METADATA;
 use super::{ChangeError, Left};
@@ -95,13 +96,13 @@ impl Execution<'_, '_> {
     fn bring_part_back(&mut self, part: &Part, snapshots: &Snapshots, metadata: bool) -> Result<(), ChangeError> {
         let root = &self.plan.roots[part.root];
         for (dir, held) in &part.tree.dirs {
-            let home = Below { root, dir };
+            let home = Below { root, dir }.location();
             let need = snapshots.need(part.root, dir).filter(|_| !metadata);
             let files = held.iter().filter(|file| file.kind == EntryKind::File && file.exact);
             let back: Vec<(&Details, String)> = files
                 .filter(|file| (file.name == METADATA) == metadata)
                 .filter_map(|file| {
-                    let why = self.recheck.objection(&home.file(&file.name)).or_else(|| need.clone())?;
+                    let why = self.recheck.objection(&child(&home, &file.name)).or_else(|| need.clone())?;
                     Some((file, why))
                 })
                 .collect();
@@ -112,7 +113,7 @@ impl Execution<'_, '_> {
             let names: Vec<&str> = back.iter().map(|(file, _)| file.name.as_str()).collect();
             let answers = trash::bring_back(self.storage, root, &part.path, dir, &names);
             for ((file, why), answer) in back.into_iter().zip(answers) {
-                let place = home.file(&file.name);
+                let place = child(&home, &file.name);
                 match answer {
                     Ok(_) => {
                         self.uncount(part.root, file.size);
@@ -134,8 +135,9 @@ impl Execution<'_, '_> {
     fn tell_what_went_too_early(&mut self) {
         for batch in self.plan.batches.iter().filter(|batch| batch.phase != Phase::Directory) {
             let home = Below { root: &self.plan.roots[batch.root], dir: &batch.dir };
+            let dir = home.location();
             for item in &batch.items {
-                let place = home.file(&item.name);
+                let place = child(&dir, &item.name);
                 let Some(why) = self.recheck.objection(&place) else { continue };
                 let there = self.storage.look(home, &[&item.name]).is_ok_and(|there| there.iter().any(Option::is_some));
                 if !there {

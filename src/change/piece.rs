@@ -4,6 +4,7 @@ use super::Left;
 use super::execute::Execution;
 use super::own::below;
 use super::trash;
+use crate::model::Location;
 use crate::plan::{Batch, Item};
 use crate::storage::{Below, Details, EntryKind, StorageError};
 
@@ -14,9 +15,10 @@ impl Execution<'_, '_> {
     pub(super) fn files(&mut self, batch: &Batch, piece: &[Item]) {
         let root = &self.plan.roots[batch.root];
         let home = Below { root, dir: &batch.dir };
+        let place = home.location();
         let mut wanted = Vec::with_capacity(piece.len());
         for item in piece {
-            match self.recheck.objection(&home.file(&item.name)) {
+            match self.recheck.objection(&child(&place, &item.name)) {
                 None => wanted.push(item),
                 Some(why) => self.skip(batch, item, why),
             }
@@ -178,6 +180,11 @@ impl Execution<'_, '_> {
             self.fail(batch, item, error.to_string());
         }
     }
+}
+
+/// The place of a name in a directory, whose own place is made once for all of them.
+pub(super) fn child(dir: &Location, name: &str) -> Location {
+    dir.with_suffix(&format!("/{name}"))
 }
 
 fn names<'i>(items: &[&'i Item]) -> Vec<&'i str> {
