@@ -390,7 +390,8 @@ fn a_brake_stops_exactly_the_plans_that_take_more() {
         for percent in [0, 10, 50, 100] {
             let plan = made.prepare(&roots, &Options { max_delete_percent: Some(percent), ..options(&ask) }).plan;
             assert_eq!(plan.blocked, bytes * 100 > all * u64::from(percent), "seed {seed}, {percent} %");
-            assert_eq!(plan.batches.is_empty(), plan.blocked || free.batches.is_empty());
+            // Another brake may let the same plan go, when it is carried out from a file.
+            assert!(plan.batches == free.batches, "seed {seed}: the steps are the same");
             assert_eq!(plan.totals, free.totals, "what would go is said all the same");
         }
         for most in [bytes, bytes.saturating_sub(1)] {
