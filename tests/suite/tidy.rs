@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plan", &["model", "plan"]),
     ("prune", &["wire", "model", "format", "storage", "survey", "records", "retention", "plan", "change", "prune"]),
     ("change", &["wire", "model", "storage", "plan", "change"]),
+    ("edit", &["wire", "model", "format", "edit"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
     ("render", &["wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "render"]),
     (
