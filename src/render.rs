@@ -9,6 +9,7 @@ pub mod files;
 pub mod inspect;
 pub mod prune;
 pub mod metrics;
+pub mod repair;
 pub mod report;
 pub mod types;
 
