@@ -9,7 +9,7 @@ mod find;
 mod paths;
 mod write;
 
-pub use changes::{Changes, Counts, PathChange, Why};
+pub use changes::{Changes, Counts, Dropped, PathChange, Why};
 pub use write::{is_free, is_inside, write};
 
 use crate::edit::operators::{Lost, Named};
@@ -20,7 +20,7 @@ use crate::storage::{Storage, StorageError};
 use crate::survey::catalog::{METADATA, SnapshotState};
 use crate::survey::inventory::Inventory;
 use crate::survey::resolve::{PathMap, PathMaps, absolute};
-use crate::survey::{Finding, Judge, Progress, Severity, SnapshotDir, SnapshotReport, Verdict, elsewhere};
+use crate::survey::{Code, Finding, Judge, Progress, Severity, SnapshotDir, SnapshotReport, Verdict, elsewhere};
 use crate::wire::EncodeError;
 use std::collections::HashSet;
 
@@ -112,25 +112,33 @@ pub struct Sources<'s> {
     /// The store.
     pub storage: &'s dyn Storage,
     /// The maps for reading alone, which the result does not show.
-    pub maps: &'s PathMaps,
+    pub maps: &'s [PathMap],
     /// Hears of files that are looked up.
     pub progress: &'s dyn Progress,
 }
 
 impl<'s> Sources<'s> {
     fn judge(&self) -> Judge<'s> {
+        self.judge_with(self.path_maps())
+    }
+
+    fn judge_with(&self, maps: PathMaps) -> Judge<'s> {
         Judge {
             inventory: Inventory::for_one(self.storage),
-            maps: self.maps.clone(),
+            maps,
             progress: self.progress,
             neighbours: Vec::new(),
             keep_files: false,
         }
     }
 
+    fn path_maps(&self) -> PathMaps {
+        PathMaps::new(self.maps.to_vec())
+    }
+
     /// A place here as Flink sees it, as it is written into handles.
     fn there(&self, place: &Location) -> Location {
-        self.maps.there(&absolute(place)).canonical_if_local()
+        self.path_maps().there(&absolute(place)).canonical_if_local()
     }
 }
 
@@ -146,8 +154,8 @@ pub fn prepare(
     request: &Request,
 ) -> Result<Prepared, RepairError> {
     let mut changes = Changes::before(&metadata, size);
-    changes.lost =
-        drop_named(&mut metadata, &request.drop_operators, &request.drop_states, &mut changes.dropped_states)?;
+    let lost = drop_named(&mut metadata, &request.drop_operators, &request.drop_states, &mut changes.dropped_states)?;
+    changes.lost = lost.into_iter().map(|lost| Dropped { lost, why: "it was named".to_owned() }).collect();
     paths::map(&mut metadata, &request.maps, &mut changes.paths)?;
     let exclusive = sources.there(&source.dir);
     if request.re_anchor {
@@ -178,9 +186,9 @@ pub fn prepare(
     }
     let copies = if request.copy { write::copies(sources.storage, &metadata, &source.dir)? } else { Vec::new() };
     let stay: HashSet<&str> = copies.iter().map(|(name, _)| name.as_str()).collect();
-    paths::make_absolute(&mut metadata, &exclusive, &stay, &mut changes.paths)?;
+    let handles = paths::make_absolute(&mut metadata, &exclusive, &stay, &mut changes.paths)?;
     let bytes = format::encode(&metadata)?;
-    changes.after = Counts::of(&metadata, bytes.len() as u64);
+    changes.after = Counts::of(&metadata, handles, bytes.len() as u64);
     let mut prepared = Prepared {
         source: source.dir.clone(),
         dest: dest.clone(),
@@ -192,7 +200,7 @@ pub fn prepare(
         hints: Vec::new(),
     };
     if !request.no_verify {
-        judge(sources, source, &metadata, &mut prepared)?;
+        judge(sources, source, &metadata, &request.maps, &mut prepared)?;
     }
     Ok(prepared)
 }
@@ -217,7 +225,7 @@ fn drop_unreadable(
     sources: Sources<'_>,
     metadata: &mut Metadata<'_>,
     source: &SnapshotDir,
-) -> Result<Vec<Lost>, RepairError> {
+) -> Result<Vec<Dropped>, RepairError> {
     let report = sources.judge().judge_bytes(&format::encode(metadata)?, source);
     let is = |severity| move |finding: &&Finding| finding.severity == severity;
     if let Some(finding) = report.findings.iter().find(is(Severity::Unknown)) {
@@ -230,13 +238,24 @@ fn drop_unreadable(
     if let Some(finding) = errors().find(|finding| finding.operator_id.is_none()) {
         return refused(format!("not an operator alone is damaged: {}{}", finding.message, hint(finding)));
     }
-    if let Some(finding) = errors().find(|finding| finding.code == crate::survey::Code::WrongAnchor) {
+    if let Some(finding) = errors().find(|finding| finding.code == Code::WrongAnchor) {
         return refused(format!("{}; --re-anchor loses nothing", finding.message));
     }
     let ids: HashSet<_> = errors().filter_map(|finding| finding.operator_id).collect();
     let all = metadata.operators.iter().enumerate();
     let indices = all.filter(|(_, operator)| ids.contains(&operator.id)).map(|(index, _)| index).collect();
-    Ok(operators::drop_operators(metadata, &indices))
+    let why = |lost: &Lost| {
+        let mine = || errors().filter(|finding| finding.operator_id == Some(lost.operator_id));
+        let first = mine()
+            .next()
+            .map(|f| format!("{}{}", f.path.as_ref().map_or(String::new(), |p| format!("{p}: ")), f.message));
+        match (first, mine().count()) {
+            (Some(first), 0 | 1) => first,
+            (first, count) => format!("{count} errors, such as {}", first.unwrap_or_default()),
+        }
+    };
+    let lost = operators::drop_operators(metadata, &indices);
+    Ok(lost.into_iter().map(|lost| Dropped { why: why(&lost), lost }).collect())
 }
 
 fn hint(finding: &Finding) -> String {
@@ -248,6 +267,7 @@ fn judge(
     sources: Sources<'_>,
     source: &SnapshotDir,
     metadata: &Metadata<'_>,
+    maps: &[PathMap],
     prepared: &mut Prepared,
 ) -> Result<(), RepairError> {
     if format::decode(&prepared.metadata).ok().as_ref() != Some(metadata) {
@@ -265,15 +285,15 @@ fn judge(
     report.path = prepared.dest.clone();
     prepared.report = Some(report);
     if !prepared.is_good() {
-        prepared.hints = hints(sources, source);
+        prepared.hints = hints(sources, source, maps);
     }
     Ok(())
 }
 
-/// What chkctl knows to help a source.
-fn hints(sources: Sources<'_>, source: &SnapshotDir) -> Vec<String> {
-    use crate::survey::Code;
-    let report = sources.judge().judge(source);
+/// What chkctl knows to help a source, read where all maps put it.
+fn hints(sources: Sources<'_>, source: &SnapshotDir, maps: &[PathMap]) -> Vec<String> {
+    let all = PathMaps::new(sources.maps.iter().chain(maps).cloned().collect());
+    let report = sources.judge_with(all).judge(source);
     let has = |code| report.findings.iter().any(|finding| finding.code == code);
     let mut hints = Vec::new();
     if has(Code::WrongAnchor) {

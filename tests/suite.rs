@@ -51,4 +51,10 @@ mod suite {
         mod releases;
         mod theirs;
     }
+
+    mod repair {
+        mod commands;
+        mod edits;
+        mod faults;
+    }
 }

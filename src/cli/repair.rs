@@ -6,7 +6,7 @@ use crate::model::{Location, OperatorId, Version};
 use crate::render::repair::{RepairJson, findings_text, next_command, text};
 use crate::repair::{self, Prepared, RepairError, Request, Sources};
 use crate::survey::Verdict;
-use crate::survey::resolve::{PathMaps, absolute};
+use crate::survey::resolve::{PathMap, absolute};
 use clap::Args;
 
 /// Write a mended copy of a snapshot: paths, operators, uids. The snapshot itself is never changed.
@@ -119,8 +119,7 @@ pub(super) fn run(session: &mut Session, args: &RepairArgs) -> anyhow::Result<Ex
     let bytes = session.read_metadata(&snapshot)?;
     let metadata = decode(&bytes, &snapshot)?;
     // The maps of the command line are part of the result, so that nothing is read by them any more.
-    let reading = session.globals.map.iter().take(session.config_maps).cloned().collect();
-    let maps = PathMaps::new(reading);
+    let maps: Vec<PathMap> = session.globals.map.iter().take(session.config_maps).cloned().collect();
     let bar = session.bar();
     let sources = Sources { storage: &session.storage, maps: &maps, progress: &bar };
     let size = bytes.len() as u64;
@@ -175,7 +174,7 @@ fn refusal(error: RepairError) -> anyhow::Error {
 
 fn talk(session: &Session, prepared: &Prepared, args: &RepairArgs, applied: bool) {
     if !prepared.is_good() {
-        session.say(findings_text(prepared).trim_end());
+        findings_text(prepared).lines().for_each(|line| session.say(line));
         for hint in &prepared.hints {
             session.say(format_args!("hint: {hint}"));
         }

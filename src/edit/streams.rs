@@ -156,6 +156,9 @@ impl<'m, E> Walker<'_, 'm, E> {
     }
 
     fn files(&mut self, slot: Slot, files: &mut LocalFiles<'m>) -> Result<(), E> {
+        if let Some(list) = files.listed_mut() {
+            return list.iter_mut().try_for_each(|file| self.stream(slot, Some(&file.local_path), &mut file.stream));
+        }
         // Made with the first file that changes, so that a list in which none does costs nothing.
         let mut changed: Option<Vec<LocalFile<'m>>> = None;
         for (index, mut file) in files.iter().enumerate() {

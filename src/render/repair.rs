@@ -2,7 +2,7 @@
 
 use super::{Bytes, Escaped, bytes_of, prune::count};
 use crate::edit::operators::{Lost, Renamed};
-use crate::repair::{Changes, Prepared, Why};
+use crate::repair::{Changes, Dropped, Prepared, Why};
 use crate::survey::{Finding, Severity, Verdict};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -71,8 +71,8 @@ pub fn text(prepared: &Prepared, verbose: bool) -> String {
     };
     line("source", prepared.source.to_string());
     line("output", prepared.dest.to_string());
-    for lost in lost {
-        line("- operator", format!("{}: {}", who(lost), loss(lost)));
+    for Dropped { lost, why } in lost {
+        line("- operator", format!("{}: {} ({why})", who(lost), loss(lost)));
     }
     for state in dropped_states {
         let name = state.operator_name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));

@@ -14,13 +14,23 @@ pub struct Changes {
     /// The result.
     pub after: Counts,
     /// Operators that were dropped, with what is lost.
-    pub lost: Vec<Lost>,
+    pub lost: Vec<Dropped>,
     /// States that were dropped.
     pub dropped_states: Vec<DroppedState>,
     /// Operators that got another uid.
     pub renamed: Vec<Renamed>,
     /// Paths that were written anew, by directory.
     pub paths: Vec<PathChange>,
+}
+
+/// An operator that was dropped.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Dropped {
+    /// What is lost.
+    #[serde(flatten)]
+    pub lost: Lost,
+    /// Why.
+    pub why: String,
 }
 
 /// What a `_metadata` holds.
@@ -41,9 +51,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(super) fn of(metadata: &Metadata<'_>, metadata_size: u64) -> Self {
-        let mut handles = 0;
-        references::walk(metadata, |_| handles += 1);
+    pub(super) fn of(metadata: &Metadata<'_>, handles: u64, metadata_size: u64) -> Self {
         Counts {
             checkpoint_id: metadata.checkpoint_id,
             metadata_version: metadata.version.number(),
@@ -58,7 +66,9 @@ impl Counts {
 impl Changes {
     /// No changes yet to a `_metadata` of `size` bytes.
     pub(super) fn before(metadata: &Metadata<'_>, size: u64) -> Self {
-        let before = Counts::of(metadata, size);
+        let mut handles = 0;
+        references::walk(metadata, |_| handles += 1);
+        let before = Counts::of(metadata, handles, size);
         let (lost, dropped_states, renamed, paths) = Default::default();
         Changes { before, after: before, lost, dropped_states, renamed, paths }
     }

@@ -113,11 +113,12 @@ fn missing(sources: Sources<'_>, metadata: &Metadata<'_>, exclusive: &Location) 
             list.push((place, size, least));
         }
     }
+    let maps = sources.path_maps();
     let mut missing = Vec::new();
     for (dir, files) in resolver.dirs().iter().zip(by_dir) {
         let names: Vec<&str> = files.iter().map(|(place, _, _)| &*place.name).collect();
         let advance = |done| sources.progress.advance(done);
-        let answers = sources.storage.lookup(&sources.maps.here(dir), &names, &advance);
+        let answers = sources.storage.lookup(&maps.here(dir), &names, &advance);
         for ((place, size, least), answer) in files.iter().zip(answers) {
             if answer == Presence::Missing {
                 missing.push(Missing { place: resolver.location(place), size: *size, least: *least });

@@ -186,19 +186,25 @@ pub(super) fn place(
     })
 }
 
-/// Makes relative handles absolute, but for those of files with the names in `stay`.
+/// Makes relative handles absolute, but for those of files with the names in `stay`. Gives the number of handles that
+/// name a file, which are all seen here.
 pub(super) fn make_absolute(
     metadata: &mut Metadata<'_>,
     exclusive: &Location,
     stay: &HashSet<&str>,
     paths: &mut Vec<PathChange>,
-) -> Result<(), RepairError> {
+) -> Result<u64, RepairError> {
     let mut tally = Tally::new(Why::Absolute, paths);
     let mut own = None;
+    let mut handles = 0;
     let slash = if exclusive.path().ends_with('/') { "" } else { "/" };
     let before = format!("{exclusive}{slash}");
     streams::rewrite(metadata, &mut |_, stream| {
-        let StreamHandle::Relative { size, path } = stream else { return Ok(()) };
+        let StreamHandle::Relative { size, path } = stream else {
+            handles += u64::from(path_of(stream).is_some());
+            return Ok(());
+        };
+        handles += 1;
         let size = *size;
         if let Some(name) = plain(path.as_modified_utf8()) {
             if stay.contains(name) {
@@ -214,6 +220,7 @@ pub(super) fn make_absolute(
         let Ok(to) = exclusive.join(&path.to_str()) else { return Ok(()) };
         tally.count(".".to_owned(), directory(&to));
         *stream = StreamHandle::File { size, path: text(&to)? };
-        Ok(())
-    })
+        Ok::<(), RepairError>(())
+    })?;
+    Ok(handles)
 }
