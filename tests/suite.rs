@@ -56,5 +56,6 @@ mod suite {
         mod commands;
         mod edits;
         mod faults;
+        mod flink;
     }
 }
