@@ -197,6 +197,7 @@ pub(super) fn make_absolute(
     let mut tally = Tally::new(Why::Absolute, paths);
     let mut own = None;
     let mut handles = 0;
+    text(exclusive)?;
     let slash = if exclusive.path().ends_with('/') { "" } else { "/" };
     let before = format!("{exclusive}{slash}");
     streams::rewrite(metadata, &mut |_, stream| {

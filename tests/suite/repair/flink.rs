@@ -12,6 +12,9 @@ use tempfile::TempDir;
 const BACKENDS: [&[&str]; 2] =
     [&["inline=0"], &["inline=0", "conf.state.backend.type=rocksdb", "conf.execution.checkpointing.incremental=true"]];
 
+/// State on the heap in merged files.
+const MERGED: &[&str] = &["inline=0", "conf.execution.checkpointing.file-merging.enabled=true"];
+
 /// A word count that stands at the half of its sequence, and its checkpoint.
 struct Scene {
     dir: TempDir,
@@ -65,9 +68,15 @@ fn with_each(test: impl Fn(&mut Flink, &[&str])) {
     }
 }
 
+/// With merged files too, which several operators share.
+fn with_each_and_merged(test: impl Fn(&mut Flink, &[&str])) {
+    with_each(&test);
+    ["1.20.5", "2.3.0"].into_iter().for_each(|release| with_flink(release, |flink| test(flink, MERGED)));
+}
+
 #[test]
 fn the_uid_of_a_source_is_another_and_the_source_goes_on_at_its_position() {
-    with_each(|flink, how| {
+    with_each_and_merged(|flink, how| {
         let scene = scene(flink, how);
         let (there, _) = repair(&scene, &scene.snapshot, "there", &["--rename-uid", "source=another"]);
         // The job's uid is still the old one.
@@ -87,7 +96,7 @@ fn the_uid_of_a_source_is_another_and_the_source_goes_on_at_its_position() {
 
 #[test]
 fn a_job_starts_with_the_rest_where_an_operator_was_dropped() {
-    with_each(|flink, how| {
+    with_each_and_merged(|flink, how| {
         let scene = scene(flink, how);
         let (dest, run) = repair(&scene, &scene.snapshot, "dropped", &["--drop-operator", "sum"]);
         assert!(run.json()["next"].as_str().expect("a command").starts_with("flink run -n -s "));
@@ -121,7 +130,7 @@ fn a_job_starts_with_the_rest_where_a_file_is_lost() {
 
 #[test]
 fn a_tree_that_was_moved_is_restored_from_its_new_place() {
-    with_each(|flink, how| {
+    with_each_and_merged(|flink, how| {
         let scene = scene(flink, how);
         let (old, new) = (scene.dir.path().join("ck"), scene.dir.path().join("elsewhere"));
         fs::rename(&old, &new).expect("moved");
@@ -130,6 +139,9 @@ fn a_tree_that_was_moved_is_restored_from_its_new_place() {
         let (dest, _) = repair(&scene, &snapshot, "mapped", &["--map", &map]);
         let end = restore(flink, &dest, how, &[]);
         assert_eq!((&end["restored"], &end["counts"]), (&scene.positions, &counts(0..1000, 30)), "{end}");
+        // It is the new place that it was read from.
+        fs::rename(&new, scene.dir.path().join("away")).expect("moved");
+        assert!(restore(flink, &dest, how, &[])["failed"].is_string());
     });
 }
 
