@@ -7,18 +7,21 @@ mod compat;
 mod deep;
 mod demo;
 mod diagnose;
+mod diff;
 mod files;
 mod inspect;
 mod keep;
 mod latest;
 mod list;
-mod prune;
-mod safe;
 mod pin;
+mod prune;
+mod refs;
 mod repair;
+mod safe;
 mod settings;
 mod streams;
 mod uid;
+mod undelete;
 mod verify;
 
 use crate::model::Location;
@@ -90,9 +93,13 @@ enum Command {
     Latest(latest::LatestArgs),
     Inspect(inspect::InspectArgs),
     Files(files::FilesArgs),
+    Refs(refs::RefsArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
-    Prune(prune::PruneArgs),
+    Prune(Box<prune::PruneArgs>),
+    Undelete(undelete::UndeleteArgs),
+    Purge(undelete::PurgeArgs),
     SafeToDelete(safe::SafeArgs),
     Repair(repair::RepairArgs),
     Uid(uid::UidArgs),
@@ -160,9 +167,13 @@ impl Command {
             Command::Latest(args) => latest::run(session, args),
             Command::Inspect(args) => inspect::run(session, args),
             Command::Files(args) => files::run(session, args),
+            Command::Refs(args) => refs::run(session, args),
+            Command::Diff(args) => diff::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Prune(args) => prune::run(session, args),
+            Command::Undelete(args) => undelete::undelete(session, args),
+            Command::Purge(args) => undelete::purge(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
             Command::Repair(args) => repair::run(session, args),
             Command::Uid(args) => uid::run(session, args),
@@ -184,6 +195,11 @@ fn report(error: &anyhow::Error) -> Exit {
     }
     let text = format!("{error:#}");
     let _ = writeln!(io::stderr(), "chkctl: {}", crate::render::Escaped(text));
+    exit_code(error)
+}
+
+/// The exit code of a run that an error ended.
+fn exit_code(error: &anyhow::Error) -> Exit {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
     failure.map_or(Exit::NoVerdict, |failure| failure.exit)
 }
@@ -241,6 +257,11 @@ impl Session {
         if !self.globals.quiet {
             self.streams.say(crate::render::Escaped(text));
         }
+    }
+
+    /// What has to be said even where nothing else is, for stderr.
+    fn warn(&self, text: impl std::fmt::Display) {
+        self.streams.say(crate::render::Escaped(text));
     }
 
     fn bar(&self) -> Bar {

@@ -24,11 +24,11 @@ pub mod view;
 pub use options::Options;
 pub use recheck::Again;
 
-use crate::change;
+use crate::change::{self, ChangeError};
 use crate::model::Location;
 use crate::plan::{Phase, Plan, Refused};
 use crate::records::Records;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, WriteStorage};
 use crate::survey::Progress;
 use crate::survey::resolve::PathMaps;
 use fates::RecordsByDir;
@@ -60,12 +60,12 @@ pub struct Prepared {
 ///
 /// An error where a root cannot be listed. What cannot be read below one makes a plan that is blocked.
 pub fn prepare(
-    storage: &dyn Storage,
+    storage: &dyn WriteStorage,
     roots: &[Location],
     maps: &PathMaps,
     options: &Options,
     progress: &dyn Progress,
-) -> Result<Prepared, StorageError> {
+) -> Result<Prepared, ChangeError> {
     let mut seen = look(storage, roots, maps, &options.assume_unreferenced, progress)?;
     let records = records(storage, &mut seen);
     let begun = begun(storage, roots, &seen)?;
@@ -80,31 +80,32 @@ pub fn prepare(
     Ok(Prepared { plan, seen })
 }
 
-/// Looks at the roots of a plan that was kept in a file: what is there now, and why the plan must not be carried out, if so.
+/// Looks at the roots of a plan that was kept in a file, or `begun` with: what is there now, and why the plan must not be
+/// carried out, if so.
 pub fn review(
-    storage: &dyn Storage,
+    storage: &dyn WriteStorage,
     plan: &Plan,
     maps: &PathMaps,
     assume_unreferenced: &[Location],
+    begun: bool,
     progress: &dyn Progress,
-) -> Result<(Seen, Option<String>), StorageError> {
+) -> Result<(Seen, Option<String>), ChangeError> {
     let mut seen = look(storage, &plan.roots, maps, assume_unreferenced, progress)?;
     let records = records(storage, &mut seen);
-    let objection = stale::objection(plan, &seen, &records);
+    let objection = stale::objection(plan, &seen, &records, begun);
     Ok((seen, objection))
 }
 
 /// Walks the roots and judges every snapshot, those that were put aside and can be brought back included.
 fn look(
-    storage: &dyn Storage,
+    storage: &dyn WriteStorage,
     roots: &[Location],
     maps: &PathMaps,
     assume_unreferenced: &[Location],
     progress: &dyn Progress,
-) -> Result<Seen, StorageError> {
-    let runs = change::runs(storage, roots)?;
-    let aside: Vec<Location> = runs.iter().filter(|run| run.is_finished()).flat_map(|run| run.trees()).collect();
-    Around { storage, maps, assume_unreferenced, aside: &aside, progress }.look(roots.to_vec())
+) -> Result<Seen, ChangeError> {
+    let aside = change::put_aside(storage, roots)?;
+    Ok(Around { storage, maps, assume_unreferenced, aside: &aside, progress }.look(roots.to_vec())?)
 }
 
 /// The records of all directories that hold snapshots. One that cannot be read may be a pin.
@@ -142,28 +143,28 @@ fn records(storage: &dyn Storage, seen: &mut Seen) -> RecordsByDir {
 }
 
 /// What runs that did not finish were about to remove, and is still there as it was.
-fn begun(storage: &dyn Storage, roots: &[Location], seen: &Seen) -> Result<Begun, StorageError> {
+fn begun(storage: &dyn WriteStorage, roots: &[Location], seen: &Seen) -> Result<Begun, ChangeError> {
     let mut begun = Begun::default();
-    for run in change::unfinished(storage, roots)? {
-        for plan in &run.plans() {
-            for batch in &plan.batches {
-                let Some(dir) = batch.location(plan).and_then(|place| seen.tree.dir_at(&place)) else { continue };
-                match batch.phase {
-                    Phase::Metadata => {
-                        begun.dirs.insert(dir);
-                    }
-                    Phase::Exclusive => {
-                        let same = batch.items.iter().filter_map(|item| {
-                            let entry = seen.tree.find(dir, &item.name)?;
-                            (entry.size == item.size && entry.modified == item.modified).then_some(entry.id)
-                        });
-                        begun.files.extend(same);
-                    }
-                    Phase::Directory => {
-                        begun.dirs.extend(batch.items.iter().filter_map(|item| seen.tree.child(dir, &item.name)));
-                    }
-                    Phase::Shared => {}
+    for plan in &change::begun_plans(storage, roots)? {
+        for batch in &plan.batches {
+            let Some(dir) = batch.location(plan).and_then(|place| seen.tree.dir_at(&place)) else { continue };
+            match batch.phase {
+                Phase::Metadata => {
+                    begun.dirs.insert(dir);
                 }
+                Phase::Exclusive => {
+                    let same = batch.items.iter().filter_map(|item| {
+                        let entry = seen.tree.find(dir, &item.name)?;
+                        let same = entry.size == item.size && entry.modified == item.modified;
+                        // A plan below a root is no more to be trusted than all else there.
+                        (same && layout::is_state_file(&entry)).then_some(entry.id)
+                    });
+                    begun.files.extend(same);
+                }
+                Phase::Directory => {
+                    begun.dirs.extend(batch.items.iter().filter_map(|item| seen.tree.child(dir, &item.name)));
+                }
+                Phase::Shared => {}
             }
         }
     }

@@ -8,18 +8,22 @@ mod suite {
     mod catalog;
     mod cli;
     mod compat;
+    mod cron;
     mod damage;
     mod deep;
     mod deep_raw;
     mod deep_state;
     mod diagnose;
+    mod diff;
     mod flink;
     mod golden;
     mod hostile;
-    mod retention;
-    mod retention_model;
     mod metrics;
     mod pins;
+    mod prune_flink;
+    mod refs;
+    mod retention;
+    mod retention_model;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
@@ -40,6 +44,15 @@ mod suite {
         mod places;
         mod streams;
         mod table;
+    }
+
+    mod prune {
+        mod attacks;
+        mod corpus;
+        mod model;
+        mod property;
+        mod safe;
+        mod tree;
     }
 
     mod interop {

@@ -1,17 +1,25 @@
 //! `chkctl prune`.
 
+pub(super) mod apply;
+mod metrics;
+
+use super::bar::Bar;
 use super::keep::{self, KeepArgs};
-use super::{Exit, Session, explain, failure};
+use super::{Exit, Session, exit_code, explain, failure};
+use crate::change::{self, Outcome, Purged, RunId};
 use crate::model::Location;
 use crate::plan::{self, Plan};
 use crate::prune::options::GroupBy;
 use crate::prune::{self, Options, Prepared};
-use crate::render::prune::{PruneJson, plan_text, summary};
+use crate::render::Escaped;
+use crate::render::prune::{PruneJson, is_obstacle, plan_text, summary};
 use crate::retention::Order;
 use crate::runtime::duration::parse_duration;
+use apply::Task;
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 /// Remove snapshots that no rule keeps, and files that no snapshot refers to.
@@ -71,9 +79,30 @@ struct ApplyArgs {
     /// Carry the plan out.
     #[arg(long)]
     apply: bool,
+    /// Delete at once instead of putting aside: nothing can be brought back.
+    #[arg(long, requires = "apply")]
+    instant: bool,
+    /// Afterwards delete for good what earlier runs put aside, if it is older than --keep-deleted.
+    #[arg(long, requires = "apply")]
+    purge: bool,
+    /// How long what was put aside can be brought back, for --purge.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    keep_deleted: SignedDuration,
     /// Write the plan to this file.
     #[arg(long, value_name = "FILE")]
     plan_out: Option<OsString>,
+    /// Carry this plan out, which --plan-out wrote; refused if snapshots or pins have changed since.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan_out", "resume"])]
+    plan_in: Option<OsString>,
+    /// Go on with the plan of a run that was interrupted.
+    #[arg(long, requires = "apply")]
+    resume: bool,
+    /// Remove so many files in a second at most.
+    #[arg(long, value_name = "N")]
+    max_per_second: Option<NonZeroU32>,
+    /// Write what happened to this file, for Prometheus (textfile collector).
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -145,33 +174,173 @@ impl PruneArgs {
     }
 }
 
+/// What a run came to, for the metrics.
+#[derive(Default)]
+struct Run {
+    prepared: Option<Prepared>,
+    outcome: Option<Outcome>,
+}
+
 pub(super) fn run(session: &mut Session, args: &PruneArgs) -> anyhow::Result<Exit> {
-    let now = Timestamp::now();
-    let roots = session.roots(&args.roots)?;
+    let mut done = Run::default();
+    let exit = prune_or_resume(session, args, &mut done);
+    if let Some(path) = &args.apply.metrics {
+        let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
+        let written = metrics::write(Path::new(path), &done, code, apply::clock());
+        // What went wrong first is what is said.
+        return exit.and_then(|exit| written.map(|()| exit));
+    }
+    exit
+}
+
+fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> anyhow::Result<Exit> {
+    let now = apply::clock();
+    if args.apply.apply && args.sweep.now.is_some_and(|rehearsed| rehearsed > now) {
+        let message = "--now rehearses: with --apply it cannot be in the future, where every file is old";
+        return Err(failure(Exit::Refused, message));
+    }
     let options = args.options(session, now)?;
-    if options.policy.is_empty() {
-        let message =
-            "no --keep-… rule is given, so nothing would be kept: nothing is done (--keep-last unlimited only sweeps)";
+    let from_file = args.apply.plan_in.as_deref().map(|path| read_plan(Path::new(path))).transpose()?;
+    if options.policy.is_empty() && from_file.is_none() && !args.apply.resume {
+        let message = "no --keep-… rule is given, so nothing would be kept: nothing is done \
+                       (--keep-last unlimited keeps every snapshot, and only sweeps)";
         return Err(failure(Exit::Refused, message));
     }
     if options.grace() > options.grace {
-        session.say(format_args!("note: the grace is twice --checkpoint-timeout at least: {:#}", options.grace()));
+        session.say(format_args!("note: the grace is twice --checkpoint-timeout: {:#}", options.grace()));
     }
-    let roots = prune::real_roots(&session.storage, &roots).map_err(explain)?;
+    let roots = match &from_file {
+        Some(plan) if args.roots.is_empty() => plan.roots.clone(),
+        _ => prune::real_roots(&session.storage, &session.roots(&args.roots)?).map_err(explain)?,
+    };
+    if args.apply.apply {
+        apply::heed_signals();
+    }
+    let storage = session.storage;
+    let mut locks = args.apply.apply.then(|| apply::lock(&storage, &roots)).transpose()?;
     let bar = session.bar();
-    let prepared = prune::prepare(&session.storage, &roots, &session.maps(), &options, &bar).map_err(explain)?;
+    let (prepared, run) = prepare(session, args, &roots, &options, from_file, &bar)?;
     bar.finish();
-    let Prepared { plan, seen: _ } = &prepared;
+    let plan = &prepared.plan;
     if let Some(path) = &args.apply.plan_out {
         write_plan(Path::new(path), plan)?;
     }
+    let Some(held) = locks.as_mut().filter(|_| !plan.blocked) else {
+        drop(locks);
+        let exit = show(session, args, plan)?;
+        done.prepared = Some(prepared);
+        return Ok(exit);
+    };
+    let task = Task {
+        plan,
+        seen: &prepared.seen,
+        assumed: &options.assume_unreferenced,
+        instant: args.apply.instant,
+        run,
+        per_second: args.apply.max_per_second,
+        purge: args.apply.purge.then_some(args.apply.keep_deleted),
+    };
+    let (outcome, purged) = apply::carry_out(session, held, &task)?;
+    drop(locks);
+    finish(session, args, prepared, outcome, purged.as_ref(), done)
+}
+
+/// The plan to carry out or to show, and the run to go on with.
+fn prepare(
+    session: &Session,
+    args: &PruneArgs,
+    roots: &[Location],
+    options: &Options,
+    from_file: Option<Plan>,
+    bar: &Bar,
+) -> anyhow::Result<(Prepared, Option<RunId>)> {
+    let storage = &session.storage;
+    let maps = session.maps();
+    let (plan, run) = match from_file {
+        Some(plan) if plan.created > apply::clock() => {
+            return Err(failure(Exit::Refused, "the plan is a rehearsal, made for a time that is yet to come (--now)"));
+        }
+        Some(plan) => (plan, None),
+        None if args.apply.resume => {
+            let unfinished = change::unfinished(storage, roots).map_err(apply::refused)?;
+            let Some(last) = unfinished.last() else {
+                return Err(failure(Exit::Findings, "no run below the roots was interrupted"));
+            };
+            (change::recorded_plan(storage, &last.root, &last.run).map_err(apply::refused)?, Some(last.run.clone()))
+        }
+        None => {
+            let prepared = prune::prepare(storage, roots, &maps, options, bar).map_err(apply::refused)?;
+            let unfinished = change::unfinished(storage, roots).map_err(apply::refused)?;
+            return Ok((prepared, unfinished.last().map(|last| last.run.clone())));
+        }
+    };
+    if plan.roots != roots {
+        return Err(failure(Exit::Refused, "the plan is for other roots"));
+    }
+    let checked = prune::review(storage, &plan, &maps, &options.assume_unreferenced, run.is_some(), bar);
+    let (seen, objection) = checked.map_err(apply::refused)?;
+    if let Some(why) = objection {
+        return Err(failure(Exit::Refused, format!("the plan is stale: {why}")));
+    }
+    let mut plan = plan;
+    if run.is_none() {
+        prune::assemble::brake(&mut plan, &seen, options);
+    }
+    Ok((Prepared { plan, seen }, run))
+}
+
+/// A plan that is not carried out.
+fn show(session: &mut Session, args: &PruneArgs, plan: &Plan) -> anyhow::Result<Exit> {
     if session.globals.json {
         session.print_json(&PruneJson::new(plan, None))?;
-    } else {
+    } else if !args.apply.apply {
         session.print(&plan_text(plan, session.globals.verbose > 0))?;
         session.say(format_args!("{}; nothing was changed (--apply carries it out)", summary(plan)));
     }
+    if plan.blocked {
+        for refused in plan.refused.iter().filter(|refused| is_obstacle(refused)) {
+            session.warn(format_args!("{} ({}): {}", refused.path, refused.code, refused.why));
+        }
+        session.warn("nothing was changed");
+    }
     Ok(if plan.blocked { Exit::Refused } else { Exit::Fine })
+}
+
+/// Says what was done.
+fn finish(
+    session: &mut Session,
+    args: &PruneArgs,
+    prepared: Prepared,
+    outcome: Outcome,
+    purged: Option<&Purged>,
+    done: &mut Run,
+) -> anyhow::Result<Exit> {
+    let plan = &prepared.plan;
+    let exit = apply::exit_of(&outcome, purged);
+    for left in outcome.failed.iter().chain(purged.iter().flat_map(|purged| &purged.failed)) {
+        session.warn(format_args!("{}: {}", left.place, left.why));
+    }
+    for left in outcome.skipped.iter().chain(&outcome.brought_back) {
+        session.say(format_args!("left: {}: {}", left.place, left.why));
+    }
+    if session.globals.json {
+        session.print_json(&PruneJson::new(plan, Some(apply::outcome_json(&outcome, purged))))?;
+    } else {
+        if session.globals.verbose > 0 {
+            session.print(&plan_text(plan, session.globals.verbose > 1))?;
+        }
+        match apply::line(plan, &outcome, purged, args.apply.instant) {
+            Some(line) => session.print(&format!("{}\n", Escaped(line)))?,
+            None => session.say("nothing to do"),
+        }
+    }
+    (done.prepared, done.outcome) = (Some(prepared), Some(outcome));
+    Ok(exit)
+}
+
+/// A number of directories.
+fn directories(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "directory" } else { "directories" })
 }
 
 fn write_plan(path: &Path, plan: &Plan) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! `chkctl safe-to-delete`.
 
+use super::prune::apply::refused;
 use super::prune::duration;
 use super::{Exit, Session, explain};
 use crate::prune;
@@ -34,7 +35,7 @@ pub(super) fn run(session: &mut Session, args: &SafeArgs) -> anyhow::Result<Exit
     let roots = prune::real_roots(storage, &session.roots(&args.roots)?).map_err(explain)?;
     let cutoff = now.checked_sub(args.grace).unwrap_or(Timestamp::MIN);
     let bar = session.bar();
-    let safety = safe_to_delete(storage, &path, &roots, &session.maps(), cutoff, now, &bar).map_err(explain)?;
+    let safety = safe_to_delete(storage, &path, &roots, &session.maps(), cutoff, now, &bar).map_err(refused)?;
     bar.finish();
     if session.globals.json {
         session.print_json(&SafeJson::new(&safety, &roots))?;

@@ -4,11 +4,12 @@ use super::layout::{JobIndex, Role};
 use super::life::Life;
 use super::marks::Marks;
 use super::seen::Seen;
-use super::tree::DirId;
+use super::tree::{DirId, Found};
 use super::{look, records};
+use crate::change::ChangeError;
 use crate::model::Location;
 use crate::plan::Refused;
-use crate::storage::{EntryKind, Storage, StorageError};
+use crate::storage::{EntryKind, WriteStorage};
 use crate::survey::resolve::PathMaps;
 use crate::survey::{Progress, Verdict};
 use foldhash::{HashSet, HashSetExt as _};
@@ -67,14 +68,14 @@ impl Safety {
 /// Looks whether anything below the roots refers into `path`. All are real places; `cutoff` is the time after which a job
 /// that wrote something is alive.
 pub fn safe_to_delete(
-    storage: &dyn Storage,
+    storage: &dyn WriteStorage,
     path: &Location,
     roots: &[Location],
     maps: &PathMaps,
     cutoff: Timestamp,
     now: Timestamp,
     progress: &dyn Progress,
-) -> Result<Safety, StorageError> {
+) -> Result<Safety, ChangeError> {
     let is_dir = storage.stat(path)?.kind == EntryKind::Directory;
     let mut places = roots.to_vec();
     if is_dir {
@@ -123,12 +124,17 @@ pub fn safe_to_delete(
             .iter()
             .map(|file| seen.tree.entry(*file))
             .filter(|entry| dirs.contains(&entry.dir) || own.is_some_and(|own| own.id == entry.id));
-        let mut example = None;
+        let mut example: Option<Found<'_>> = None;
         let mut count = 0;
         for entry in by_place {
-            example.get_or_insert_with(|| seen.tree.entry_place(entry.id));
+            let comes_first =
+                |other: Found<'_>| (seen.tree.place(entry.dir), entry.name) < (seen.tree.place(other.dir), other.name);
+            if example.is_none_or(comes_first) {
+                example = Some(entry);
+            }
             count += 1;
         }
+        let example = example.map(|entry| seen.tree.entry_place(entry.id));
         count += snapshot.uses.names.iter().filter(|name| names.contains(&***name)).count() as u64;
         let as_a_whole = snapshot
             .uses
@@ -142,6 +148,13 @@ pub fn safe_to_delete(
         });
         if count > 0 || as_a_whole || by_id {
             safety.referrers.push(Referrer { path: snapshot.path.clone(), files: count, example });
+        }
+    }
+    let links = dirs.iter().flat_map(|dir| seen.tree.entries(*dir)).filter(|entry| entry.kind == EntryKind::Link);
+    for place in links.map(|entry| seen.tree.entry_place(entry.id)) {
+        if storage.stat(&place).is_ok_and(|stat| stat.kind == EntryKind::Directory) {
+            let why = "a symbolic link to a directory: a snapshot may reach files over it".to_owned();
+            safety.refused.push(refused(&place, "link", why));
         }
     }
     safety.refused.extend(opaque(&seen, &dirs, own.map(|own| own.dir), cutoff));

@@ -15,12 +15,13 @@ use std::collections::BTreeSet;
 /// Why a plan must not be carried out on what is there now; `None` if it may.
 ///
 /// The plan comes from a file that anybody may have written, so beside its fingerprint every step is checked: nothing goes
-/// that a snapshot refers to which stays, and nothing that is not a file of Flink's.
-pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir) -> Option<String> {
+/// that a snapshot refers to which stays, and nothing that is not a file of Flink's. One that was `begun` with has changed
+/// what its fingerprint is of.
+pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool) -> Option<String> {
     if plan.roots != seen.tree.roots() {
         return Some("its roots are others".to_owned());
     }
-    if plan.fingerprint != super::assemble::fingerprint(seen, records) {
+    if !begun && plan.fingerprint != super::assemble::fingerprint(seen, records) {
         return Some("snapshots or pins have changed since it was made".to_owned());
     }
     if let Some(obstacle) = seen.obstacles.first() {

@@ -1,6 +1,8 @@
 //! Plans and what became of them, as text and JSON.
 
+use super::report::{plain_table, table_text};
 use super::{Bytes, Escaped};
+use crate::change::{EndState, RunSummary};
 use crate::model::Location;
 use crate::plan::{Kept, Orphan, Phase, Plan, Refused, Removed, Totals};
 use crate::prune::safe::Safety;
@@ -251,4 +253,56 @@ pub fn safe_text(safety: &Safety, roots: &[Location]) -> String {
     };
     let _ = writeln!(text, "{verdict} ({} files, {}; {})", safety.files, Bytes(safety.bytes), Escaped(read));
     text
+}
+
+/// What `undelete --json` prints without a run.
+#[derive(Debug, Serialize)]
+pub struct RunsJson {
+    runs: Vec<RunJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunJson {
+    run: String,
+    root: String,
+    started: Option<String>,
+    finished: Option<String>,
+    state: Option<EndState>,
+    files: u64,
+    bytes: u64,
+    restorable_until: Option<String>,
+}
+
+impl RunsJson {
+    /// Of these runs.
+    pub fn new(runs: &[RunSummary]) -> Self {
+        let json = |run: &RunSummary| RunJson {
+            run: run.run.to_string(),
+            root: run.root.to_string(),
+            started: super::json_time(run.started),
+            finished: super::json_time(run.finished),
+            state: run.state,
+            files: run.files,
+            bytes: run.bytes,
+            restorable_until: super::json_time(run.restorable_until),
+        };
+        RunsJson { runs: runs.iter().map(json).collect() }
+    }
+}
+
+/// Runs for people.
+pub fn runs_table(runs: &[RunSummary], colour: bool) -> String {
+    let mut table = plain_table(&["RUN", "FINISHED", "KEPT UNTIL", "FILES", "SIZE", "ROOT"], colour);
+    for run in runs {
+        let finished = if run.finished.is_some() { super::time(run.finished) } else { "unfinished".to_owned() };
+        table.add_row([
+            run.run.to_string(),
+            finished,
+            super::time(run.restorable_until),
+            run.files.to_string(),
+            Bytes(run.bytes).to_string(),
+            Escaped(&run.root).to_string(),
+        ]);
+    }
+    table_text(&table)
 }

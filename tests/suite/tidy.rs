@@ -24,7 +24,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("edit", &["wire", "model", "format", "edit"]),
     ("repair", &["wire", "model", "format", "storage", "survey", "edit", "repair"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
-    ("render", &["wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "edit", "repair", "render"]),
+    (
+        "render",
+        &[
+            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "edit", "repair",
+            "render",
+        ],
+    ),
     (
         "cli",
         &[

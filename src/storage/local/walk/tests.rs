@@ -133,7 +133,7 @@ fn a_directory_that_may_not_be_read_is_a_failure_and_nothing_else_is() {
     let secret = dir.path().join("secret");
     fs::create_dir(&secret).expect("a directory");
     fs::write(dir.path().join("file"), b"x").expect("a file");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("set");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("set");
     if fs::read_dir(&secret).is_ok() {
         // The super-user may read everything.
         return;
