@@ -16,6 +16,7 @@ mod list;
 mod pin;
 mod prune;
 mod refs;
+mod repair;
 mod safe;
 mod settings;
 mod streams;
@@ -100,6 +101,7 @@ enum Command {
     Undelete(undelete::UndeleteArgs),
     Purge(undelete::PurgeArgs),
     SafeToDelete(safe::SafeArgs),
+    Repair(repair::RepairArgs),
     Uid(uid::UidArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
@@ -173,6 +175,7 @@ impl Command {
             Command::Undelete(args) => undelete::undelete(session, args),
             Command::Purge(args) => undelete::purge(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
+            Command::Repair(args) => repair::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Pin(args) => pin::pin(session, args),
             Command::Unpin(args) => pin::unpin(session, args),
@@ -214,20 +217,24 @@ struct Session {
     colour: bool,
     /// Roots of the configuration file.
     roots: Vec<String>,
+    /// How many of the maps are those of the configuration file; they come first.
+    config_maps: usize,
 }
 
 impl Session {
     fn new(mut globals: Globals, streams: Streams) -> anyhow::Result<Self> {
         let config = set(&globals.config).map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
         // Of two maps of one place the last wins.
-        globals.map.splice(..0, config.maps()?);
+        let config_maps = config.maps()?;
+        let count = config_maps.len();
+        globals.map.splice(..0, config_maps);
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = match globals.color {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Ok(Session { globals, storage: LocalStorage, streams, colour, roots: config.roots })
+        Ok(Session { globals, storage: LocalStorage, streams, colour, roots: config.roots, config_maps: count })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {

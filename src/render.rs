@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod metrics;
 pub mod prune;
 pub mod refs;
+pub mod repair;
 pub mod report;
 pub mod types;
 

@@ -64,4 +64,11 @@ mod suite {
         mod releases;
         mod theirs;
     }
+
+    mod repair {
+        mod commands;
+        mod edits;
+        mod faults;
+        mod flink;
+    }
 }
