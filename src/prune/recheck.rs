@@ -216,6 +216,10 @@ impl Recheck for Again<'_> {
         if let Some(why) = self.names.get(place.name()) {
             return Some(why.clone());
         }
+        // Mostly so, and asked of every file that goes.
+        if self.dirs.is_empty() && self.woken.is_empty() {
+            return None;
+        }
         let place = place.canonical();
         let own = place.parent().is_some_and(|dir| self.going.contains_key(&dir)) || self.going.contains_key(&place);
         let mut above = Some(place);

@@ -10,11 +10,34 @@ use std::time::{Duration, SystemTime};
 /// So many files in each tree.
 pub const FILES: usize = 200_000;
 
-/// Makes a tree with its files in `shared` of so many jobs, all old enough to be swept. What there was before is removed,
-/// and all of it is on the disk.
-pub fn tree(jobs: usize) -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-orphans");
-    remove(&root);
+/// Makes such trees below a directory, with their files in `shared` of so many jobs, all old enough to be swept. All of it is
+/// on the disk then.
+///
+/// All that are to be measured are to be made before the first is removed: ext4 gives the inode of a file away again a
+/// minute after it was removed, and takes ever longer to find others until then.
+pub fn trees(count: usize, jobs: usize) -> Vec<PathBuf> {
+    eprintln!("making {count} trees of {FILES} files in {jobs} directories ...");
+    let dir = dir();
+    let trees: Vec<PathBuf> = (0..count).map(|number| dir.join(format!("{jobs}-{number}"))).collect();
+    trees.iter().for_each(|root| tree(root, jobs));
+    sync();
+    trees
+}
+
+/// Where trees are made.
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-orphans")
+}
+
+/// Removes what is left of all trees.
+pub fn clear() {
+    let dir = dir();
+    if dir.exists() {
+        fs::remove_dir_all(dir).expect("trees go");
+    }
+}
+
+fn tree(root: &Path, jobs: usize) {
     let written = SystemTime::now() - Duration::from_secs(30 * 24 * 3_600);
     let files = |random: &mut Random, dir: &Path, count: usize| {
         for _ in 0..count {
@@ -39,20 +62,10 @@ pub fn tree(jobs: usize) -> PathBuf {
             scope.spawn(move || (0..jobs).filter(|number| number % 2 == half).for_each(job));
         }
     });
-    sync();
-    root
-}
-
-/// Removes a tree, and waits for the disk.
-pub fn remove(root: &Path) {
-    if root.exists() {
-        fs::remove_dir_all(root).expect("a tree goes");
-    }
-    sync();
 }
 
 /// What is counted starts with a disk that has nothing to do.
-fn sync() {
+pub fn sync() {
     let status = Command::new("sync").status().expect("sync");
     assert!(status.success());
 }

@@ -71,37 +71,39 @@ fn plan(results: &mut Results) {
     results.add("peak memory of that", &megabytes(peak), "-", "-", &goal, Some(peak <= MEMORY));
 }
 
-/// How often a tree is made and removed in each way.
-const ROUNDS: usize = 5;
+/// How often each way to remove a tree is measured.
+const ROUNDS: usize = 3;
 
 fn remove(results: &mut Results) {
-    for (jobs, what) in [(1, "in one directory"), (200, "of 200 jobs")] {
+    orphans::clear();
+    let shapes = [(1, "in one directory"), (200, "of 200 jobs")];
+    // Three ways, once more than is counted.
+    let trees = shapes.map(|(jobs, what)| (what, orphans::trees(3 * (ROUNDS + 1), jobs)));
+    for (what, trees) in trees {
         let (mut plans, mut deletes, mut asides, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // The first round is not counted.
-        for _ in 0..=ROUNDS {
-            let root = orphans::tree(jobs);
-            plans.push(process(&mut prune(&root, 1, &[]), 0));
-            deletes.push(process(&mut prune(&root, 1, &["--apply", "--instant"]), 0));
-            assert_eq!(left(&root), 0, "files are left");
-            let root = orphans::tree(jobs);
-            asides.push(process(&mut prune(&root, 1, &["--apply"]), 0));
-            assert_eq!(left(&root), 0, "files are left");
-            let root = orphans::tree(jobs);
-            others.push(process(Command::new("rm").arg("-rf").arg(&root), 0));
-            assert!(!root.exists());
-            orphans::remove(&root);
+        for roots in trees.chunks_exact(3) {
+            orphans::sync();
+            plans.push(process(&mut prune(&roots[0], 1, &[]), 0));
+            deletes.push(process(&mut prune(&roots[0], 1, &["--apply", "--instant"]), 0));
+            assert_eq!(left(&roots[0]), 0, "files are left");
+            orphans::sync();
+            asides.push(process(&mut prune(&roots[1], 1, &["--apply"]), 0));
+            assert_eq!(left(&roots[1]), 0, "files are left");
+            orphans::sync();
+            others.push(process(Command::new("rm").arg("-rf").arg(&roots[2]), 0));
+            assert!(!roots[2].exists());
         }
         let plan = middle(plans.split_off(1));
         let rm = middle(others.split_off(1));
-        let ways = [("delete", deletes), ("put aside", asides)];
-        for (way, mut times) in ways {
+        for (way, mut times) in [("delete", deletes), ("put aside", asides)] {
             let whole = middle(times.split_off(1));
             let what = format!("{way} {} orphans {what}", orphans::FILES);
             results.within(&what, whole, Other("rm -rf", rm), 1.0);
             results.beside("... without making the plan", whole.saturating_sub(plan), Other("rm -rf", rm));
         }
-        results.note(&format!("make the plan for orphans {what}"), &time(plan));
+        results.note("making the plan for that", &time(plan));
     }
+    orphans::clear();
 }
 
 /// Files below a root that are not put aside.

@@ -1,10 +1,10 @@
-//! Many names of a directory, renamed or removed through the opened directory.
+//! Many names of a directory, renamed or removed through the opened directory, in the order in which they are given: that
+//! of a walk is the best.
 
 use super::below::{failed_with, kind_of, open_below};
 use crate::storage::below::check_name;
 use crate::storage::{Below, EntryKind, StorageError, StorageErrorKind};
-use foldhash::HashMap;
-use rustix::fs::{AtFlags, Dir, linkat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, linkat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,6 @@ use std::thread;
 /// Names that a thread takes at once.
 const SHARE: usize = 512;
 const MOST_THREADS: usize = 8;
-/// Entries of a directory that are listed for each name, at most, to find the inodes of the names.
-const LISTED_PER_NAME: usize = 8;
 
 type Answer = Result<bool, StorageError>;
 
@@ -27,7 +25,7 @@ pub(super) fn delete(dir: Below<'_>, names: &[&str]) -> Vec<Answer> {
         Err(error) => return vec![Err(error); names.len()],
         Ok(opened) => opened,
     };
-    by_inode(&opened, names, |names| on_threads(names, |name| delete_one(&opened, dir, name)))
+    on_threads(names, |name| delete_one(&opened, dir, name))
 }
 
 fn delete_one(opened: &OwnedFd, dir: Below<'_>, name: &str) -> Answer {
@@ -67,37 +65,7 @@ pub(super) fn rename(from: Below<'_>, to: Below<'_>, names: &[&str]) -> Vec<Answ
             error => Err(failed_with(&to.file(name), error)),
         })
     };
-    by_inode(&source, names, |names| names.iter().map(rename).collect())
-}
-
-/// Acts on names in the order of their inodes, and gives the answers in that of the names. In the order of a directory or
-/// of the alphabet each file is in another block of the disk, and the system writes all of these several times: deleting
-/// 200,000 files takes several times as long.
-fn by_inode(dir: &OwnedFd, names: &[&str], act: impl FnOnce(&[&str]) -> Vec<Answer>) -> Vec<Answer> {
-    if names.len() < SHARE {
-        return act(names);
-    }
-    let mut order = inodes(dir, names);
-    order.sort_unstable();
-    let ordered: Vec<&str> = order.iter().filter_map(|(_, index)| names.get(*index).copied()).collect();
-    let mut answers: Vec<(usize, Answer)> = order.iter().map(|(_, index)| *index).zip(act(&ordered)).collect();
-    answers.sort_unstable_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
-}
-
-/// The inode of each name, with its index; the largest number where the listing did not come to it. It ends early in a
-/// directory that is much larger: nothing but speed hangs on it.
-fn inodes(dir: &OwnedFd, names: &[&str]) -> Vec<(u64, usize)> {
-    let wanted: HashMap<&[u8], usize> = names.iter().map(|name| name.as_bytes()).zip(0..).collect();
-    let mut order: Vec<(u64, usize)> = (0..names.len()).map(|index| (u64::MAX, index)).collect();
-    let entries = Dir::read_from(dir).into_iter().flatten().flatten();
-    for entry in entries.take(names.len().saturating_mul(LISTED_PER_NAME)) {
-        let slot = wanted.get(entry.file_name().to_bytes()).and_then(|index| order.get_mut(*index));
-        if let Some((inode, _)) = slot {
-            *inode = entry.ino();
-        }
-    }
-    order
+    names.iter().map(rename).collect()
 }
 
 /// Renames without replacing.

@@ -17,6 +17,10 @@ use std::thread;
 
 /// Entries that are told of at once.
 const PIECE: usize = 1_024;
+/// Entries that are brought into the order of their inodes at once. In any other order each file is in another block of the
+/// disk: to look at them takes longer where they are not in memory, and whoever removes them in the order in which they
+/// were told of has the system write all of these blocks several times.
+const SORTED: usize = 256 << 10;
 /// Bytes of a listing that the system gives at once.
 const BUFFER: usize = 64 << 10;
 const MOST_THREADS: usize = 8;
@@ -63,9 +67,11 @@ enum Job {
 /// Some entries of a directory, of which only the listing is known.
 struct Piece {
     dir: Arc<Dir>,
-    /// Inode, name, kind.
-    entries: Vec<(u64, CString, FileType)>,
+    entries: Vec<Listed>,
 }
+
+/// Inode, name, kind.
+type Listed = (u64, CString, FileType);
 
 struct Dir {
     opened: OwnedFd,
@@ -137,8 +143,7 @@ impl Walk<'_> {
             Err(error) => return self.visitor.failed(&place, error),
         };
         let dir = Arc::new(Dir { opened, place, path });
-        let piece = || Piece { dir: Arc::clone(&dir), entries: Vec::new() };
-        let (mut next, mut silent) = (piece(), true);
+        let (mut listed, mut silent) = (Vec::new(), true);
         let mut entries = RawDir::new(&dir.opened, buffer.spare_capacity_mut());
         loop {
             let entry = match entries.next() {
@@ -156,14 +161,30 @@ impl Walk<'_> {
             if matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 continue;
             }
-            next.entries.push((entry.ino(), entry.file_name().to_owned(), entry.file_type()));
-            if next.entries.len() == PIECE {
+            listed.push((entry.ino(), entry.file_name().to_owned(), entry.file_type()));
+            if listed.len() == SORTED {
                 silent = false;
-                self.hand_over(std::mem::replace(&mut next, piece()));
+                self.tell_all(&dir, std::mem::take(&mut listed));
             }
         }
-        if silent || !next.entries.is_empty() {
-            self.tell(next);
+        if silent || !listed.is_empty() {
+            self.tell_all(&dir, listed);
+        }
+    }
+
+    /// Tells of entries in pieces; at least of one, which may be empty.
+    fn tell_all(&self, dir: &Arc<Dir>, mut listed: Vec<Listed>) {
+        listed.sort_unstable_by_key(|(inode, ..)| *inode);
+        let mut left = listed.len();
+        let mut listed = listed.into_iter();
+        loop {
+            let entries: Vec<Listed> = listed.by_ref().take(PIECE).collect();
+            left -= entries.len();
+            let piece = Piece { dir: Arc::clone(dir), entries };
+            if left == 0 {
+                return self.tell(piece);
+            }
+            self.hand_over(piece);
         }
     }
 
@@ -197,10 +218,8 @@ impl Walk<'_> {
         }
     }
 
-    fn tell(&self, mut piece: Piece) {
+    fn tell(&self, piece: Piece) {
         let dir = &piece.dir;
-        // In the order in which they are on a disk.
-        piece.entries.sort_unstable_by_key(|(inode, ..)| *inode);
         let mut found = Vec::with_capacity(piece.entries.len());
         let mut inner = Vec::new();
         let mut failure = None;
