@@ -43,6 +43,12 @@ mod suite {
         mod table;
     }
 
+    mod prune {
+        mod model;
+        mod property;
+        mod tree;
+    }
+
     mod interop {
         mod content;
         mod corpus;

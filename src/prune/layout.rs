@@ -8,7 +8,7 @@
 use super::tree::{DirId, Found, Tree};
 use crate::model::Location;
 use crate::storage::EntryKind;
-use crate::survey::catalog::{METADATA, checkpoint_number, is_job_id};
+use crate::survey::catalog::{METADATA, checkpoint_number, is_job_id, is_savepoint_name};
 use foldhash::{HashMap, HashMapExt as _};
 
 /// What a directory is.
@@ -64,6 +64,10 @@ impl Layout {
                 layout.jobs.push(Job { name: name.clone(), place: place.clone() });
                 layout.jobs.len() - 1
             });
+            // The walk comes by directories in no order.
+            if let Some(first) = layout.jobs.get_mut(job).filter(|first| *place < first.place) {
+                first.place = place.clone();
+            }
             layout.set(dir, Role::Job, job);
             layout.parts(tree, dir, job);
         }
@@ -125,13 +129,41 @@ fn children(tree: &Tree, dir: DirId) -> impl Iterator<Item = (DirId, &str)> {
     dirs.filter_map(move |entry| Some((tree.child(dir, entry.name)?, entry.name)))
 }
 
-/// Whether a directory is a job's: by its name, or by what is in it.
+/// Whether a directory is a job's: by its name, or by what is in it, and only where a catalog looks for snapshots. Of a job
+/// in a hidden directory or in a snapshot nobody sees the checkpoints, so nothing may be swept there.
 fn is_job(tree: &Tree, dir: DirId) -> bool {
-    // What is in a snapshot is the snapshot's.
     let has = |name: &str| tree.find(dir, name).is_some_and(|entry| entry.kind == EntryKind::Directory);
-    is_job_id(tree.place(dir).name())
+    let looks = is_job_id(tree.place(dir).name())
         || (has("shared") && has("taskowned"))
-        || children(tree, dir).any(|(_, name)| checkpoint_number(name).is_some())
+        || children(tree, dir).any(|(_, name)| checkpoint_number(name).is_some());
+    looks && !is_snapshot(tree, dir) && is_looked_into(tree, dir)
+}
+
+/// Whether a catalog takes a directory for a snapshot, and looks for no others in it.
+fn is_snapshot(tree: &Tree, dir: DirId) -> bool {
+    let name = tree.place(dir).name();
+    let metadata = tree.find(dir, METADATA).is_some_and(|entry| entry.kind != EntryKind::Directory);
+    metadata || checkpoint_number(name).is_some() || is_savepoint_name(name)
+}
+
+/// Whether a catalog comes by a directory ([`crate::survey::Catalog`]).
+fn is_looked_into(tree: &Tree, dir: DirId) -> bool {
+    let mut at = dir;
+    while let Some(above) = tree.parent(at) {
+        let name = tree.place(at).name();
+        let has = |name: &str| tree.find(above, name).is_some();
+        let may_be_job = || {
+            is_job_id(tree.place(above).name())
+                || (has("shared") && has("taskowned"))
+                || tree.entries(above).any(|entry| checkpoint_number(entry.name).is_some())
+        };
+        let of_job = matches!(name, "shared" | "taskowned" | "dstl") && may_be_job();
+        if name.starts_with('.') || name == "lost+found" || of_job || is_snapshot(tree, above) {
+            return false;
+        }
+        at = above;
+    }
+    true
 }
 
 /// `job_<job id>_op_<operator id>_<subtask>_<parallelism>` and `job_<job id>_tm_<task manager>`

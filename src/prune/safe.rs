@@ -4,7 +4,7 @@ use super::layout::{JobIndex, Role};
 use super::life::Life;
 use super::marks::Marks;
 use super::seen::Seen;
-use super::tree::DirId;
+use super::tree::{DirId, Found};
 use super::{look, records};
 use crate::change::ChangeError;
 use crate::model::Location;
@@ -124,12 +124,17 @@ pub fn safe_to_delete(
             .iter()
             .map(|file| seen.tree.entry(*file))
             .filter(|entry| dirs.contains(&entry.dir) || own.is_some_and(|own| own.id == entry.id));
-        let mut example = None;
+        let mut example: Option<Found<'_>> = None;
         let mut count = 0;
         for entry in by_place {
-            example.get_or_insert_with(|| seen.tree.entry_place(entry.id));
+            let comes_first =
+                |other: Found<'_>| (seen.tree.place(entry.dir), entry.name) < (seen.tree.place(other.dir), other.name);
+            if example.is_none_or(comes_first) {
+                example = Some(entry);
+            }
             count += 1;
         }
+        let example = example.map(|entry| seen.tree.entry_place(entry.id));
         count += snapshot.uses.names.iter().filter(|name| names.contains(&***name)).count() as u64;
         let as_a_whole = snapshot
             .uses

@@ -1,7 +1,7 @@
 //! What is there: the walked tree, and every snapshot in it with its verdict and what it refers to.
 
 use super::layout::Layout;
-use super::tree::{DirId, EntryId, Tree};
+use super::tree::{DirId, EntryId, Found, Tree};
 use super::uses::{Uses, uses_of};
 use super::view::View;
 use crate::model::Location;
@@ -12,6 +12,7 @@ use crate::survey::inventory::Inventory;
 use crate::survey::report::Kind;
 use crate::survey::resolve::PathMaps;
 use crate::survey::{Catalog, Judge, Progress, SnapshotDir, SnapshotReport, Verdict};
+use foldhash::HashSet;
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -52,7 +53,8 @@ pub struct Seen {
     pub layout: Layout,
     /// Every snapshot, newest first; what is incomplete too.
     pub snapshots: Vec<Snapshot>,
-    /// What was put aside and can still be brought back.
+    /// What else is in use: by what was put aside and can still be brought back, and by snapshots in places where no catalog
+    /// looks, such as a copy in a hidden directory.
     pub aside: Vec<Uses>,
     /// What stands against any sweep.
     pub obstacles: Vec<Refused>,
@@ -103,8 +105,14 @@ impl Around<'_> {
             aside
                 .extend(self.judge_all(&complete, |snapshot| uses_of(&judge.judge(snapshot), &tree, &view, self.maps)));
         }
-        let metadata_read = snapshots.iter().filter(|snapshot| snapshot.understood).count() as u64;
-        let obstacles = self.obstacles(&tree, &layout, &snapshots);
+        let hidden = hidden(&tree, &catalog);
+        let hidden =
+            self.judge_all(&hidden, |snapshot| seen(snapshot, &judge.judge(snapshot), &tree, &view, self.maps));
+        let read = |snapshots: &[Snapshot]| snapshots.iter().filter(|snapshot| snapshot.understood).count() as u64;
+        let metadata_read = read(&snapshots) + read(&hidden);
+        let mut obstacles = self.obstacles(&tree, &layout, &snapshots);
+        obstacles.extend(hidden.iter().filter_map(|snapshot| self.obstacle(snapshot, &tree)));
+        aside.extend(hidden.into_iter().map(|snapshot| snapshot.uses));
         Ok(Seen { layout, snapshots, aside, obstacles, metadata_read, tree })
     }
 
@@ -140,24 +148,12 @@ impl Around<'_> {
         let mut add = |path: &Location, code: &str, why: String| {
             found.push(Refused { path: path.clone(), code: code.to_owned(), why, files: 0, bytes: 0 });
         };
-        for (place, error) in tree.failures() {
+        for (place, error) in tree.failures().iter().filter(|(place, _)| !self.assumed(place)) {
             add(
                 place,
                 "unreadable-directory",
                 format!("it could not be listed, and may hold snapshots: {}", error.message),
             );
-        }
-        for snapshot in snapshots.iter().filter(|snapshot| !self.assumed(&snapshot.path)) {
-            match snapshot.verdict {
-                Verdict::Incomplete => {}
-                Verdict::Unknown => add(&snapshot.path, "unknown", format!("it could not be judged: {}", snapshot.why)),
-                _ if !snapshot.understood => add(
-                    &snapshot.path,
-                    "unreadable-metadata",
-                    format!("what it refers to is not known: {}", snapshot.why),
-                ),
-                Verdict::Restorable | Verdict::Suspect | Verdict::Broken => {}
-            }
         }
         for dir in tree.dirs().filter(|dir| may_hold_snapshots(tree, layout, *dir)) {
             for entry in tree.entries(dir) {
@@ -170,7 +166,22 @@ impl Around<'_> {
                 }
             }
         }
+        found.extend(snapshots.iter().filter_map(|snapshot| self.obstacle(snapshot, tree)));
         found
+    }
+
+    /// What a snapshot has against a sweep: it is not known what it refers to.
+    fn obstacle(&self, snapshot: &Snapshot, tree: &Tree) -> Option<Refused> {
+        let link = snapshot.dir.and_then(|dir| tree.find(dir, METADATA)).is_some_and(|e| e.kind == EntryKind::Link);
+        let (code, why) = match snapshot.verdict {
+            Verdict::Unknown => ("unknown", format!("it could not be judged: {}", snapshot.why)),
+            _ if snapshot.understood => return None,
+            Verdict::Incomplete if link => ("link", "its _metadata is a symbolic link that leads nowhere".to_owned()),
+            Verdict::Incomplete => return None,
+            _ => ("unreadable-metadata", format!("what it refers to is not known: {}", snapshot.why)),
+        };
+        let refused = Refused { path: snapshot.path.clone(), code: code.to_owned(), why, files: 0, bytes: 0 };
+        (!self.assumed(&snapshot.path)).then_some(refused)
     }
 
     fn assumed(&self, place: &Location) -> bool {
@@ -189,6 +200,22 @@ impl Around<'_> {
             Err(error) => !error.is_not_found(),
         }
     }
+}
+
+/// Directories with a `_metadata` that a catalog did not come by.
+fn hidden(tree: &Tree, catalog: &Catalog) -> Vec<SnapshotDir> {
+    let known: HashSet<Location> = catalog.snapshots.iter().map(|s| s.metadata_file.canonical()).collect();
+    let metadata = tree.dirs().filter_map(|dir| tree.find(dir, METADATA).map(|entry| (dir, entry)));
+    let hidden = metadata.filter(|(_, entry)| {
+        entry.kind != EntryKind::Directory && !known.contains(&tree.entry_place(entry.id).canonical())
+    });
+    let dir_of = |(dir, entry): (DirId, Found<'_>)| SnapshotDir {
+        dir: tree.place(dir).clone(),
+        metadata_file: tree.entry_place(entry.id),
+        state: SnapshotState::Complete { metadata_size: entry.size, completed_at: entry.time() },
+        job_id: None,
+    };
+    hidden.map(dir_of).collect()
 }
 
 /// Whether a catalog looks for snapshots in a directory.

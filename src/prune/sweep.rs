@@ -369,7 +369,7 @@ impl<'s> Sweeper<'s> {
         let going: HashSet<EntryId> = self.out.files.iter().map(|going| going.file).collect();
         let mut deepest_first: Vec<(usize, DirId)> =
             tree.dirs().map(|dir| (tree.place(dir).components().count(), dir)).collect();
-        deepest_first.sort_unstable_by(|a, b| b.cmp(a));
+        deepest_first.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| tree.place(a.1).cmp(tree.place(b.1))));
         let mut would: HashSet<DirId> = HashSet::new();
         for &(_, dir) in &deepest_first {
             let Some(own) = tree.own_entry(dir).filter(|own| own.exact && own.kind == EntryKind::Directory) else {
