@@ -46,7 +46,9 @@ mod suite {
     mod prune {
         mod model;
         mod property;
+        mod sweep;
         mod tree;
+        mod whole;
     }
 
     mod interop {

@@ -11,7 +11,7 @@ use chkctl::prune::options::GroupBy;
 use chkctl::prune::{self, Options, Prepared};
 use chkctl::records::{Pin, Subject, set_pin};
 use chkctl::retention::{Count, Order, Policy};
-use chkctl::storage::{LocalStorage, MemoryStorage, Storage, WriteStorage};
+use chkctl::storage::{LocalStorage, MemoryStorage, WriteStorage};
 use chkctl::survey::Silent;
 use chkctl::survey::resolve::PathMaps;
 use chkctl::wire::JavaStr;
@@ -304,7 +304,7 @@ impl Made {
     }
 
     /// Its store.
-    pub fn storage(&self) -> &dyn Storage {
+    pub fn storage(&self) -> &dyn WriteStorage {
         match &self.store {
             Store::Memory(store) => store,
             Store::Disk(dir) => {
