@@ -10,6 +10,7 @@ mod journal;
 mod lock;
 mod own;
 mod piece;
+mod process;
 mod purge;
 mod run_id;
 mod runs;

@@ -44,8 +44,10 @@ mod suite {
     }
 
     mod prune {
+        mod killed;
         mod model;
         mod property;
+        mod race;
         mod sweep;
         mod tree;
         mod whole;

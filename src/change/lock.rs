@@ -6,6 +6,7 @@
 //! remove.
 
 use super::own::{self, look_at};
+use super::process::Process;
 use super::{ChangeError, OWN_DIRECTORY};
 use crate::model::Location;
 use crate::storage::{Below, EntryKind, StorageErrorKind, WriteStorage, random_uuid};
@@ -31,6 +32,9 @@ struct Content {
     token: String,
     acquired: Timestamp,
     expires: Timestamp,
+    /// The process of the owner, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<Process>,
 }
 
 /// A lock file as it was read.
@@ -141,7 +145,8 @@ impl<'a> Locks<'a> {
         for _ in 0..8 {
             let now = self.now();
             let (owner, token) = (owner.to_owned(), token.clone());
-            let content = Content { owner, token, acquired: now, expires: later(now, LOCK_VALID) };
+            let (expires, process) = (later(now, LOCK_VALID), Process::own());
+            let content = Content { owner, token, acquired: now, expires, process };
             let published = storage.publish(&place(root), &to_json(&content));
             let seen = read(storage, root)?;
             let is_ours = |seen: &Seen| seen.content.as_ref().is_some_and(|seen| seen.token == content.token);
@@ -179,11 +184,13 @@ impl Drop for Locks<'_> {
 }
 
 impl Seen {
-    /// Whether nobody holds it any more. Both its own words and the time at which it was written have to say so.
+    /// Whether nobody holds it any more. Both its own words and the time at which it was written have to say so, or its
+    /// owner was a process of this machine that has ended.
     fn is_void(&self, now: Timestamp) -> bool {
         let older = |than| self.modified.is_some_and(|at| later(at, than) < now);
         let expired = self.content.as_ref().is_some_and(|content| content.expires < now);
-        older(VOID_AFTER) || (expired && (self.modified.is_none() || older(LOCK_VALID)))
+        let ended = self.content.as_ref().and_then(|content| content.process.as_ref()).is_some_and(Process::has_ended);
+        ended || older(VOID_AFTER) || (expired && (self.modified.is_none() || older(LOCK_VALID)))
     }
 
     fn locked(&self, root: &Location) -> ChangeError {

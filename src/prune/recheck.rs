@@ -2,7 +2,7 @@
 
 use super::life::Life;
 use super::seen::Seen;
-use super::sweep::Begun;
+use super::stale::touched;
 use super::tree::nanoseconds;
 use crate::change::Recheck;
 use crate::model::Location;
@@ -53,7 +53,8 @@ impl<'s> Again<'s> {
         assumed: &[Location],
         clock: &'s dyn Fn() -> Timestamp,
     ) -> Self {
-        let life = Life::of(&seen.tree, &seen.layout, &Begun::default().dirs);
+        // What a run that did not finish has touched is no sign of life, and was none to the plan.
+        let life = Life::of(&seen.tree, &seen.layout, &touched(plan, seen));
         let mut again = Again {
             storage,
             maps,

@@ -1,7 +1,7 @@
 //! Whole prunes that are cut short, or fail, at each of their writing operations: nothing is damaged, the next one finishes,
 //! and everything can be brought back.
 
-use super::tree::{Drawn, HOUR, OLD, Random, Ref, keep_last};
+use super::tree::{Drawn, HOUR, OLD, Random, Ref, keep_last, location};
 use super::whole::{Files, Run, in_memory, outside, roots, snapshots_are_whole};
 use chkctl::change::{ChangeError, Outcome};
 use chkctl::model::Location;
@@ -17,7 +17,7 @@ const D: &str = "ck/0d000000000000000000000000000000";
 
 /// Jobs that ended: B was restored from a checkpoint of A in CLAIM mode; orphans, checkpoints that were never completed, a
 /// merged file with one live segment, savepoints in a root of their own, and a job that never wrote anything.
-fn dead() -> Drawn {
+pub fn dead() -> Drawn {
     let mut drawn = Drawn::default();
     let mut random = Random(1);
     let mut file = |drawn: &mut Drawn, dir: &str| {
@@ -117,7 +117,7 @@ impl Sweep {
         };
         let store = sweep.store();
         sweep.original = outside(&store);
-        sweep.roots = roots(&store, &["ck", "sp"]);
+        sweep.roots = roots(&store, &["/base/ck", "/base/sp"].map(location));
         let faulty = FaultyStorage::new(store.clone());
         let outcome = sweep.run(&store, &faulty, |run| run.prune()).expect("it runs").expect("nothing is in its way");
         assert!(outcome.failed.is_empty() && outcome.skipped.is_empty(), "{outcome:?}");
@@ -134,7 +134,11 @@ impl Sweep {
     }
 
     fn run<T>(&self, store: &MemoryStorage, storage: &dyn WriteStorage, act: impl FnOnce(&Run<'_>) -> T) -> T {
-        let clock = || store.now();
+        // Time passes.
+        let clock = || {
+            store.advance(SignedDuration::from_secs(1));
+            store.now()
+        };
         act(&Run {
             storage,
             clock: &clock,

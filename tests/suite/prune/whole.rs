@@ -1,6 +1,6 @@
 //! A whole prune as the command does it: locks, a plan, and what it says carried out.
 
-use super::tree::{Drawing, Drawn, Made, Ref, Store, location};
+use super::tree::{Drawing, Drawn, Made, Ref, Store};
 use chkctl::change::{
     self, ChangeError, Control, How, Locks, Outcome, Purge, Recheck, Restored, execute, purge, undelete, unfinished,
 };
@@ -170,8 +170,7 @@ pub fn files_of(snapshot: &Drawing) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The real places of directories of a tree in memory.
-pub fn roots(storage: &dyn WriteStorage, names: &[&str]) -> Vec<Location> {
-    let roots: Vec<Location> = names.iter().map(|name| location(format!("/base/{name}"))).collect();
-    prune::real_roots(storage, &roots).expect("roots")
+/// The real places of some directories.
+pub fn roots(storage: &dyn WriteStorage, places: &[Location]) -> Vec<Location> {
+    prune::real_roots(storage, places).expect("roots")
 }
