@@ -22,6 +22,8 @@ struct Place {
     drawn: Drawn,
     made: Made,
     roots: Vec<Location>,
+    /// How far the times of a drawing are ahead of ours, in seconds.
+    ahead: i64,
 }
 
 /// Files with their content and time, and directories.
@@ -31,14 +33,13 @@ impl Place {
     fn new(drawn: Drawn) -> Self {
         let made = Made::on_disk(&drawn);
         let roots = roots(&LocalStorage, &[made.at("ck"), made.at("sp")]);
-        let place = Place { drawn, made, roots };
+        let place = Place { drawn, made, roots, ahead: NOW - Timestamp::now().as_second() };
         place.fill();
         place
     }
 
     /// Makes what is missing, and sets all times as drawn: before the time that it is now.
     fn fill(&self) {
-        let ahead = NOW - Timestamp::now().as_second();
         for dir in self.drawn.all_dirs() {
             fs::create_dir_all(self.made.path(&dir)).expect("a directory");
         }
@@ -50,11 +51,11 @@ impl Place {
         for (path, bytes, age) in metadata.chain(files) {
             if fs::read(self.made.path(&path)).ok().as_ref() != Some(&bytes) {
                 fs::write(self.made.path(&path), bytes).expect("a file");
-                self.made.set_age(&path, age + ahead);
+                self.made.set_age(&path, age + self.ahead);
             }
         }
         for dir in self.drawn.all_dirs() {
-            self.made.set_age(&dir, self.drawn.dirs.get(&dir).copied().unwrap_or(OLD) + ahead);
+            self.made.set_age(&dir, self.drawn.dirs.get(&dir).copied().unwrap_or(OLD) + self.ahead);
         }
     }
 

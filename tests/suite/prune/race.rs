@@ -17,6 +17,7 @@
 use super::tree::{Drawing, Drawn, HOUR, OLD, Random, Ref, keep_last, location};
 use super::whole::{Run, content, files_of, in_memory, roots};
 use chkctl::model::Location;
+use chkctl::plan::Phase;
 use chkctl::prune::Options;
 use chkctl::records::{Pin, Subject, set_pin};
 use chkctl::storage::{Entry, FileWriter, MemoryStorage, Presence, Stat, Storage, StorageError, Usage, WriteStorage};
@@ -78,6 +79,8 @@ struct Writer {
     /// How many snapshots were completed when the roots were looked at, each time.
     looks: Vec<usize>,
     done: Vec<String>,
+    /// What jobs removed: of a snapshot that was claimed also files that older ones of the dead job refer to.
+    deleted: BTreeSet<String>,
 }
 
 const A: &str = "ck/0a000000000000000000000000000000";
@@ -100,6 +103,7 @@ impl Writer {
             pinning: false,
             looks: Vec::new(),
             done: Vec::new(),
+            deleted: BTreeSet::new(),
         };
         for dir in [A, J] {
             for sub in ["shared", "taskowned"] {
@@ -298,6 +302,7 @@ impl Writer {
     fn remove_some(&mut self, store: &MemoryStorage, job: &mut Job) {
         for _ in 0..1 + self.random.below(4) {
             let Some(path) = job.litter.pop_front() else { return };
+            self.deleted.insert(path.clone());
             // A prune may have been faster.
             let _ = match path.rsplit('/').next() {
                 Some(name) if name.starts_with("chk-") => store.delete_empty_dir(&at(&path)),
@@ -340,7 +345,8 @@ impl Writer {
             }
             let drawing = drawing(checkpoint);
             assert!(bytes == Some(self.drawn.metadata(&drawing, "/base")), "{}, {}", checkpoint.dir, tell());
-            files_of(&drawing).for_each(is_there);
+            let by_job = |file: &&str| checkpoint.after == 0 && self.deleted.contains(*file);
+            files_of(&drawing).filter(|file| !by_job(file)).for_each(is_there);
         }
     }
 
@@ -485,7 +491,10 @@ fn round(seed: u64, ends: &mut Ends) {
                 let removed = plan.remove.iter().map(|removed| removed.path.path());
                 let removed = removed.map(|path| path.trim_start_matches("/base/").to_owned());
                 writer.let_go.extend(removed);
-                writer.done.push(format!("planned, blocked: {}", plan.blocked));
+                let shared = plan.batches.iter().filter(|batch| batch.phase == Phase::Shared);
+                let shared = shared.flat_map(|batch| batch.items.iter().map(|item| item.name.as_str()));
+                let told = format!("planned, blocked: {}, shared: {:?}", plan.blocked, shared.collect::<Vec<_>>());
+                writer.done.push(told);
             },
             looks: &|| {
                 let mut writer = busy.writer();
@@ -516,16 +525,16 @@ fn round(seed: u64, ends: &mut Ends) {
             }
         }
         // One that was stopped may have put aside what the next brings back.
-        let looks = match &ended {
-            Ok(Some(_)) if !instant => writer.looks.len(),
-            _ => 1,
+        let decides = match &ended {
+            Ok(Some(_)) if !instant => writer.looks.len().saturating_sub(1),
+            _ => 0,
         };
-        let promised = match writer.looks.get(looks - 1) {
+        let promised = match writer.looks.get(decides) {
             Some(completed) if no_grace => *completed,
             _ => usize::MAX,
         };
         ends.pins += writer.pins.len();
-        writer.check(&store, promised, looks - 1, &when);
+        writer.check(&store, promised, decides, &when);
         if !no_grace {
             writer.check_pending(&store, &when);
         }

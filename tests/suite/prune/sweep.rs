@@ -176,23 +176,18 @@ impl Sweep {
     }
 
     /// The next run, by a plan of its own or by that of the last, does all that is left to do.
-    fn finishes(&self, store: &MemoryStorage, when: &str) {
+    fn finishes(&self, store: &MemoryStorage, resume: bool, when: &str) {
         store.advance(LOCK);
-        let resumed = store.crash_clone(CrashKeep::All);
-        let outcome = self.run(store, store, |run| run.prune()).unwrap_or_else(|error| panic!("{when}: {error}"));
+        let outcome = self.run(store, store, |run| match if resume { run.resume() } else { Ok(None) } {
+            // There is nothing to go on with.
+            Ok(None) => run.prune(),
+            outcome => outcome,
+        });
+        let outcome = outcome.unwrap_or_else(|error| panic!("{when}: {error}"));
         let outcome = outcome.unwrap_or_else(|| panic!("{when}: something is in its way"));
         assert!(outcome.failed.is_empty() && outcome.skipped.is_empty(), "{when}: {outcome:?}");
         self.whole(store, when);
         same(&outside(store), &self.pruned, when);
-        let when = format!("{when}, resumed");
-        let outcome =
-            self.run(&resumed, &resumed, |run| run.resume()).unwrap_or_else(|error| panic!("{when}: {error}"));
-        if let Some(outcome) = outcome {
-            assert!(outcome.failed.is_empty() && outcome.skipped.is_empty(), "{when}: {outcome:?}");
-            self.whole(&resumed, &when);
-            same(&outside(&resumed), &self.pruned, &when);
-            self.comes_back(&resumed, &when);
-        }
     }
 
     fn comes_back(&self, store: &MemoryStorage, when: &str) {
@@ -222,7 +217,8 @@ impl Sweep {
                     let left = store.crash_clone(CrashKeep::All);
                     self.comes_back(&left, &format!("{when}, not gone on with"));
                 }
-                self.finishes(&store, &when);
+                let resume = matches!(keep, CrashKeep::All | CrashKeep::Seeded(1_000..));
+                self.finishes(&store, resume, &when);
                 self.comes_back(&store, &when);
             }
         }
