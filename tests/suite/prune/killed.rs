@@ -51,8 +51,8 @@ impl Place {
         for (path, bytes, age) in metadata.chain(files) {
             if fs::read(self.made.path(&path)).ok().as_ref() != Some(&bytes) {
                 fs::write(self.made.path(&path), bytes).expect("a file");
-                self.made.set_age(&path, age + self.ahead);
             }
+            self.made.set_age(&path, age + self.ahead);
         }
         for dir in self.drawn.all_dirs() {
             self.made.set_age(&dir, self.drawn.dirs.get(&dir).copied().unwrap_or(OLD) + self.ahead);
@@ -93,7 +93,8 @@ impl Place {
         let output = self.command(more).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         if more.contains(&"--resume") && said.contains("no run below the roots was interrupted") {
-            return self.prune(&[], when);
+            let more: Vec<&str> = more.iter().copied().filter(|arg| *arg != "--resume").collect();
+            return self.prune(&more, when);
         }
         assert_eq!(output.status.code(), Some(0), "{when}: {said}");
     }
