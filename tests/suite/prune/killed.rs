@@ -3,13 +3,14 @@
 
 use super::super::support::command;
 use super::sweep::dead;
-use super::tree::{Drawn, Made, NOW, OLD, Random, keep_last};
+use super::tree::{Drawn, Made, NOW, OLD, Random, Store, keep_last};
 use super::whole::{Run, content, files_of, roots};
 use chkctl::model::Location;
 use chkctl::storage::LocalStorage;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -31,7 +32,15 @@ type Found = BTreeMap<String, (Vec<u8>, Option<SystemTime>)>;
 
 impl Place {
     fn new(drawn: Drawn) -> Self {
-        let made = Made::on_disk(&drawn);
+        // What is made durable there costs nothing, and a process that is killed takes nothing with it.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let dir = dir.expect("a directory");
+        let base = fs::canonicalize(dir.path()).expect("a path").to_str().expect("UTF-8").to_owned();
+        let made = Made { base, store: Store::Disk(dir) };
+        for root in ["ck", "sp"] {
+            fs::create_dir(made.path(root)).expect("a directory");
+        }
         let roots = roots(&LocalStorage, &[made.at("ck"), made.at("sp")]);
         let place = Place { drawn, made, roots, ahead: NOW - Timestamp::now().as_second() };
         place.fill();

@@ -96,7 +96,7 @@ struct Sweep {
     /// What is left of that when it is purged and pruned again days later.
     later: Files,
     /// The writing operations of an undisturbed run.
-    writes: u64,
+    writes: Vec<Operation>,
 }
 
 /// Longer than a lock is valid.
@@ -113,7 +113,7 @@ impl Sweep {
             original: Files::new(),
             pruned: Files::new(),
             later: Files::new(),
-            writes: 0,
+            writes: Vec::new(),
         };
         let store = sweep.store();
         sweep.original = outside(&store);
@@ -121,7 +121,7 @@ impl Sweep {
         let faulty = FaultyStorage::new(store.clone());
         let outcome = sweep.run(&store, &faulty, |run| run.prune()).expect("it runs").expect("nothing is in its way");
         assert!(outcome.failed.is_empty() && outcome.skipped.is_empty(), "{outcome:?}");
-        sweep.writes = faulty.writes().len() as u64;
+        sweep.writes = faulty.writes().into_iter().map(|(operation, _)| operation).collect();
         sweep.pruned = outside(&store);
         snapshots_are_whole(&sweep.drawn, &sweep.pruned, &sweep.original, "undisturbed");
         sweep.days_later(&store);
@@ -204,9 +204,10 @@ impl Sweep {
     }
 
     fn crash_everywhere(&self) {
-        for n in 1..=self.writes {
+        let writes = self.writes.len() as u64;
+        for n in 1..=writes {
             for keep in [CrashKeep::All, CrashKeep::None, CrashKeep::Seeded(n), CrashKeep::Seeded(n + 1_000)] {
-                let when = format!("crash at {n} of {}, {keep:?}", self.writes);
+                let when = format!("crash at {n} of {writes}, {keep:?}");
                 let store = self.store();
                 let fault = Fault::on(Operation::WRITES).nth(n).with_effect(Effect::Crash);
                 // The last operations may fail unnoticed: those that give the locks back.
@@ -225,9 +226,9 @@ impl Sweep {
     }
 
     fn fail_everywhere(&self) {
-        for n in 1..=self.writes {
+        for (n, operation) in (1..).zip(&self.writes) {
             for effect in [Effect::Fail, Effect::FailAfter].map(|effect| effect(StorageErrorKind::Other)) {
-                let when = format!("{effect:?} at {n} of {}", self.writes);
+                let when = format!("{effect:?} at {n}, {operation:?}");
                 let store = self.store();
                 let fault = Fault::on(Operation::WRITES).nth(n).with_effect(effect);
                 let outcome = self.disturbed(&store, fault);
@@ -244,7 +245,9 @@ impl Sweep {
                 self.comes_back(&back, &when);
                 self.days_later(&store);
                 let mut later = outside(&store);
-                if told {
+                let done_all_the_same =
+                    effect != Effect::Fail(StorageErrorKind::Other) && *operation != Operation::SyncDir;
+                if told && !done_all_the_same {
                     // A savepoint without a _metadata is its owner's, who has been told.
                     later.retain(|path, _| !path.contains("/savepoint-") || self.later.contains_key(path));
                 }
