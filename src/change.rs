@@ -8,6 +8,7 @@ mod aside;
 mod execute;
 mod journal;
 mod lock;
+mod look_back;
 mod own;
 mod piece;
 mod process;
@@ -152,3 +153,6 @@ impl<'a> Pace<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod compat;
 mod deep;
 mod demo;
 mod diagnose;
+mod diff;
 mod files;
 mod inspect;
 mod keep;
@@ -14,6 +15,8 @@ mod latest;
 mod list;
 mod pin;
 mod prune;
+mod refs;
+mod repair;
 mod safe;
 mod settings;
 mod streams;
@@ -90,12 +93,15 @@ enum Command {
     Latest(latest::LatestArgs),
     Inspect(inspect::InspectArgs),
     Files(files::FilesArgs),
+    Refs(refs::RefsArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
     Prune(Box<prune::PruneArgs>),
     Undelete(undelete::UndeleteArgs),
     Purge(undelete::PurgeArgs),
     SafeToDelete(safe::SafeArgs),
+    Repair(repair::RepairArgs),
     Uid(uid::UidArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
@@ -161,12 +167,15 @@ impl Command {
             Command::Latest(args) => latest::run(session, args),
             Command::Inspect(args) => inspect::run(session, args),
             Command::Files(args) => files::run(session, args),
+            Command::Refs(args) => refs::run(session, args),
+            Command::Diff(args) => diff::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Prune(args) => prune::run(session, args),
             Command::Undelete(args) => undelete::undelete(session, args),
             Command::Purge(args) => undelete::purge(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
+            Command::Repair(args) => repair::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Pin(args) => pin::pin(session, args),
             Command::Unpin(args) => pin::unpin(session, args),
@@ -208,20 +217,24 @@ struct Session {
     colour: bool,
     /// Roots of the configuration file.
     roots: Vec<String>,
+    /// How many of the maps are those of the configuration file; they come first.
+    config_maps: usize,
 }
 
 impl Session {
     fn new(mut globals: Globals, streams: Streams) -> anyhow::Result<Self> {
         let config = set(&globals.config).map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
         // Of two maps of one place the last wins.
-        globals.map.splice(..0, config.maps()?);
+        let config_maps = config.maps()?;
+        let count = config_maps.len();
+        globals.map.splice(..0, config_maps);
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = match globals.color {
             Colour::Always => true,
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Ok(Session { globals, storage: LocalStorage, streams, colour, roots: config.roots })
+        Ok(Session { globals, storage: LocalStorage, streams, colour, roots: config.roots, config_maps: count })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {

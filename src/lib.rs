@@ -16,7 +16,9 @@
 //! - [`plan`]: what a prune is going to do, as a value.
 //! - [`prune`]: what nothing refers to and what a policy lets go, found out; makes a plan, changes nothing.
 //! - [`change`]: carries plans out, and takes them back: everything that removes a file of Flink's.
+//! - [`edit`]: pure edits of a `_metadata`; no I/O.
 //! - [`diagnose`]: from a log to the cause of a failed restore, and what to do next.
+//! - [`repair`]: mends a snapshot: plans an edit, judges it, writes the result to another place.
 //! - [`render`]: values → tables and JSON.
 //! - [`cli`]: the commands.
 
@@ -26,6 +28,7 @@
 pub mod change;
 pub mod cli;
 pub mod diagnose;
+pub mod edit;
 pub mod format;
 pub mod model;
 pub mod plan;
@@ -33,6 +36,7 @@ pub mod programs;
 pub mod prune;
 pub mod records;
 pub mod render;
+pub mod repair;
 pub mod retention;
 pub mod rocksdb;
 pub mod runtime;

@@ -4,11 +4,14 @@
 //! text for people goes through [`Escaped`].
 
 pub mod diagnose;
+pub mod diff;
 pub mod dump;
 pub mod files;
 pub mod inspect;
 pub mod metrics;
 pub mod prune;
+pub mod refs;
+pub mod repair;
 pub mod report;
 pub mod types;
 

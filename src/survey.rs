@@ -4,13 +4,15 @@
 //! each reference is, [`inventory`] asks the storage, [`verify`] turns the answers into [`finding`]s and a verdict,
 //! [`deep`] reads the state files,
 //! and [`elsewhere`] looks for files that are missing where Flink would look for them. [`stock`] and
-//! [`sharing`] list the files and who uses them.
+//! [`sharing`] list the files and who uses them, [`refs`] who refers to one file, and [`diff`] what two snapshots differ in.
 
 pub mod catalog;
 pub mod compat;
 pub mod databases;
 pub mod deep;
+pub mod diff;
 pub mod elsewhere;
+pub mod extents;
 pub mod finding;
 pub mod heads;
 pub mod inventory;
@@ -18,6 +20,7 @@ pub mod key_groups;
 pub mod mentions;
 pub mod offsets;
 pub mod references;
+pub mod refs;
 pub mod report;
 pub mod resolve;
 pub mod sharing;

@@ -14,11 +14,14 @@ mod suite {
     mod deep_raw;
     mod deep_state;
     mod diagnose;
+    mod diff;
     mod flink;
     mod golden;
     mod hostile;
     mod metrics;
     mod pins;
+    mod prune_flink;
+    mod refs;
     mod retention;
     mod retention_model;
     mod rocksdb;
@@ -44,10 +47,13 @@ mod suite {
     }
 
     mod prune {
+        mod attacks;
+        mod corpus;
         mod killed;
         mod model;
         mod property;
         mod race;
+        mod safe;
         mod sweep;
         mod tree;
         mod whole;
@@ -61,5 +67,12 @@ mod suite {
         mod refusals;
         mod releases;
         mod theirs;
+    }
+
+    mod repair {
+        mod commands;
+        mod edits;
+        mod faults;
+        mod flink;
     }
 }

@@ -6,7 +6,7 @@ use super::validate::{METADATA, validate};
 use super::{ChangeError, Control, EndState, Left, Locks, Pace, Recheck, RunId, trash};
 use crate::model::Location;
 use crate::plan::{Batch, Phase, Plan};
-use crate::storage::{Below, EntryKind, WriteStorage};
+use crate::storage::{Below, WriteStorage};
 use foldhash::HashSet;
 
 /// How a plan is carried out.
@@ -22,7 +22,7 @@ pub struct How {
 /// What became of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
-    /// The run; `None` where there was nothing to do.
+    /// The run; `None` where nothing went, and nothing is left of it.
     pub run: Option<RunId>,
     /// Files that went.
     pub files: u64,
@@ -233,94 +233,22 @@ impl Execution<'_, '_> {
         Some(dir.tree(layer))
     }
 
-    /// Brings back what something refers to by now, snapshots last; of all layers, since those before may not have come
-    /// to this.
-    fn look_back(&mut self) -> Result<(), ChangeError> {
-        if self.instant {
-            self.tell_what_went_too_early();
-        }
-        let plan = self.plan;
-        for metadata in [false, true] {
-            for (index, root) in plan.roots.iter().enumerate() {
-                if self.journal.layers[index].is_none() {
-                    continue;
-                }
-                let run = self.journal.run.clone();
-                let dir = RunDir { storage: self.storage, root, run: &run };
-                for layer in dir.layers()?.trees.into_iter().rev() {
-                    self.locks.check(root)?;
-                    self.look_back_in(index, &dir.tree(layer), metadata)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn look_back_in(&mut self, index: usize, tree: &str, metadata: bool) -> Result<(), ChangeError> {
-        let root = &self.plan.roots[index];
-        let walked = trash::walk(self.storage, root, tree)?;
-        self.outcome.failed.extend(walked.failed);
-        for (dir, held) in &walked.dirs {
-            let home = Below { root, dir };
-            let files = held.iter().filter(|file| file.kind == EntryKind::File && file.exact);
-            let objected: Vec<_> = files
-                .filter(|file| (file.name == METADATA) == metadata)
-                .filter_map(|file| Some((file, self.recheck.objection(&home.file(&file.name))?)))
-                .collect();
-            if objected.is_empty() {
-                continue;
-            }
-            let names: Vec<&str> = objected.iter().map(|(file, _)| file.name.as_str()).collect();
-            let back = trash::bring_back(self.storage, root, tree, dir, &names);
-            for ((file, why), back) in objected.into_iter().zip(back) {
-                let place = home.file(&file.name);
-                match back {
-                    Ok(_) => {
-                        let by_root = &mut self.by_root[index];
-                        by_root.0 = by_root.0.saturating_sub(1);
-                        by_root.1 = by_root.1.saturating_sub(file.size);
-                        self.outcome.files = self.outcome.files.saturating_sub(1);
-                        self.outcome.bytes = self.outcome.bytes.saturating_sub(file.size);
-                        self.outcome.brought_back.push(Left { place, count: 1, why });
-                    }
-                    Err(error) => {
-                        let why = format!("{why}; it is in the trash and could not be brought back: {error}");
-                        self.outcome.failed.push(Left { place, count: 1, why });
-                    }
-                }
-            }
-            trash::sync_dir(self.storage, root, dir)?;
-            trash::sync_dir(self.storage, root, &below(tree, dir))?;
-        }
-        Ok(())
-    }
-
-    /// What an instant run deleted cannot be brought back; at least it is said.
-    fn tell_what_went_too_early(&mut self) {
-        for batch in self.plan.batches.iter().filter(|batch| batch.phase != Phase::Directory) {
-            let home = Below { root: &self.plan.roots[batch.root], dir: &batch.dir };
-            for item in &batch.items {
-                let place = home.file(&item.name);
-                let Some(why) = self.recheck.objection(&place) else { continue };
-                let there = self.storage.look(home, &[&item.name]).is_ok_and(|there| there.iter().any(Option::is_some));
-                if !there {
-                    self.outcome.failed.push(Left { place, count: 1, why: format!("deleted, and then: {why}") });
-                }
-            }
-        }
-    }
-
     fn finish(&mut self) -> Result<(), ChangeError> {
         let complete = self.outcome.skipped.is_empty() && self.outcome.failed.is_empty();
         let state = if complete && self.outcome.brought_back.is_empty() { EndState::Done } else { EndState::Partly };
         let count = |left: &[Left]| left.iter().map(|left| left.count).sum();
         let plan = self.plan;
+        let mut left = false;
         for (index, root) in plan.roots.iter().enumerate() {
             if self.journal.layers[index].is_none() {
                 continue;
             }
             let dir = RunDir { storage: self.storage, root, run: &self.journal.run };
             let (files, bytes, directories) = self.by_root[index];
+            if (files, directories) == (0, 0) && dir.layers()?.trees.is_empty() && dir.remove()? {
+                continue;
+            }
+            left = true;
             dir.set_end(&End {
                 instant: self.instant,
                 files,
@@ -334,6 +262,9 @@ impl Execution<'_, '_> {
                 // Nothing can be brought back, so the plan is of no use. What is left is a small record.
                 dir.remove_plans()?;
             }
+        }
+        if !left {
+            self.outcome.run = None;
         }
         Ok(())
     }

@@ -139,6 +139,8 @@ impl<'a> Locks<'a> {
 
     fn take_one(&self, root: &Location, owner: &str) -> Result<Held, ChangeError> {
         let storage = self.storage;
+        // A root that is not there is not created.
+        storage.stat(root)?;
         own::ensure(storage, root, OWN_DIRECTORY)?;
         let token = random_uuid();
         // Each further round follows a lock that went away: more than a few are a crowd.

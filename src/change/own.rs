@@ -5,9 +5,7 @@ use super::ChangeError;
 use crate::model::Location;
 use crate::storage::{Below, Details, EntryKind, StorageError, WriteStorage};
 
-/// The hidden directory below a root that holds what chkctl keeps there: the lock, the trash, records. Flink never looks
-/// for a name like it, and no survey enters it.
-pub const OWN_DIRECTORY: &str = ".chkctl";
+pub use crate::storage::OWN_DIRECTORY;
 
 /// The directory with the trash of each run, from the root on.
 pub(super) const TRASH: &str = ".chkctl/trash";

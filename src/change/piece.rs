@@ -4,6 +4,7 @@ use super::Left;
 use super::execute::Execution;
 use super::own::below;
 use super::trash;
+use crate::model::Location;
 use crate::plan::{Batch, Item};
 use crate::storage::{Below, Details, EntryKind, StorageError};
 
@@ -14,9 +15,10 @@ impl Execution<'_, '_> {
     pub(super) fn files(&mut self, batch: &Batch, piece: &[Item]) {
         let root = &self.plan.roots[batch.root];
         let home = Below { root, dir: &batch.dir };
+        let place = home.location();
         let mut wanted = Vec::with_capacity(piece.len());
         for item in piece {
-            match self.recheck.objection(&home.file(&item.name)) {
+            match self.recheck.objection(&child(&place, &item.name)) {
                 None => wanted.push(item),
                 Some(why) => self.skip(batch, item, why),
             }
@@ -66,7 +68,7 @@ impl Execution<'_, '_> {
                 Some(Ok(true)) => self.skip(batch, item, CHANGED.to_owned()),
                 _ => self.fail(batch, item, format!("{CHANGED}, and is in the trash now")),
             }
-            self.take_back(batch, item);
+            self.uncount(batch.root, item.size);
         }
     }
 
@@ -153,12 +155,13 @@ impl Execution<'_, '_> {
         self.storage.look(home, &[&item.name]).is_ok_and(|seen| seen.iter().all(Option::is_none))
     }
 
-    fn take_back(&mut self, batch: &Batch, item: &Item) {
-        self.outcome.files -= 1;
-        self.outcome.bytes = self.outcome.bytes.saturating_sub(item.size);
-        let by_root = &mut self.by_root[batch.root];
-        by_root.0 -= 1;
-        by_root.1 = by_root.1.saturating_sub(item.size);
+    /// Counts a file that went as one that did not.
+    pub(super) fn uncount(&mut self, root: usize, size: u64) {
+        let by_root = &mut self.by_root[root];
+        by_root.0 = by_root.0.saturating_sub(1);
+        by_root.1 = by_root.1.saturating_sub(size);
+        self.outcome.files = self.outcome.files.saturating_sub(1);
+        self.outcome.bytes = self.outcome.bytes.saturating_sub(size);
     }
 
     fn left(&self, batch: &Batch, item: &Item, why: String) -> Left {
@@ -183,6 +186,11 @@ impl Execution<'_, '_> {
             self.fail(batch, item, error.to_string());
         }
     }
+}
+
+/// The place of a name in a directory, whose own place is made once for all of them.
+pub(super) fn child(dir: &Location, name: &str) -> Location {
+    dir.with_suffix(&format!("/{name}"))
 }
 
 fn names<'i>(items: &[&'i Item]) -> Vec<&'i str> {

@@ -78,6 +78,8 @@ fn plan_of(storage: &dyn WriteStorage, roots: &[Location], going: &[(Phase, &str
     Plan {
         version: VERSION,
         created: "2026-01-01T00:00:00Z".parse().expect("a time"),
+        cutoff: "2025-12-31T00:00:00Z".parse().expect("a time"),
+        live: false,
         roots: roots.to_vec(),
         policy: "keep-last 1".to_owned(),
         fingerprint: "00".to_owned(),
@@ -195,7 +197,8 @@ fn pruned() -> BTreeMap<String, Vec<u8>> {
 
 /// How far a snapshot whose `_metadata` is there may be incomplete: not at all.
 fn no_snapshot_is_half_there(tree: &BTreeMap<String, Vec<u8>>, root: &str) {
-    for (number, files) in [(1, &["chk-1/e1", "chk-1/e2", "shared/s1", "shared/s2"][..]), (2, &["chk-2/e3", "shared/s2"])]
+    for (number, files) in
+        [(1, &["chk-1/e1", "chk-1/e2", "shared/s1", "shared/s2"][..]), (2, &["chk-2/e3", "shared/s2"])]
     {
         if tree.contains_key(&format!("{root}/{JOB}/chk-{number}/_metadata")) {
             for file in files {

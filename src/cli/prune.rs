@@ -279,10 +279,14 @@ fn prepare(
     }
     let checked = prune::review(storage, &plan, &maps, &options.assume_unreferenced, run.is_some(), bar);
     let (seen, objection) = checked.map_err(apply::refused)?;
-    match objection {
-        Some(why) => Err(failure(Exit::Refused, format!("the plan is stale: {why}"))),
-        None => Ok((Prepared { plan, seen }, run)),
+    if let Some(why) = objection {
+        return Err(failure(Exit::Refused, format!("the plan is stale: {why}")));
     }
+    let mut plan = plan;
+    if run.is_none() {
+        prune::assemble::brake(&mut plan, &seen, options);
+    }
+    Ok((Prepared { plan, seen }, run))
 }
 
 /// A plan that is not carried out.

@@ -221,11 +221,10 @@ fn write_local_files(out: &mut Writer, files: &LocalFiles<'_>) -> Result<(), Enc
         out.raw(bytes);
         return Ok(());
     }
-    for file in files.iter() {
+    files.listed().unwrap_or_default().iter().try_for_each(|file| {
         out.utf(&file.local_path)?;
-        stream::write(out, Some(&file.stream))?;
-    }
-    Ok(())
+        stream::write(out, Some(&file.stream))
+    })
 }
 
 fn read_changelog<'a>(

@@ -69,6 +69,22 @@ impl<'a> LocalFiles<'a> {
         }
     }
 
+    /// The files, where they are in a list.
+    pub fn listed(&self) -> Option<&[LocalFile<'a>]> {
+        match &self.0 {
+            List::Encoded { .. } => None,
+            List::Listed(files) => Some(files),
+        }
+    }
+
+    /// The files, to be changed, where they are in a list.
+    pub fn listed_mut(&mut self) -> Option<&mut [LocalFile<'a>]> {
+        match &mut self.0 {
+            List::Encoded { .. } => None,
+            List::Listed(files) => Some(files),
+        }
+    }
+
     /// The files, in order.
     pub fn iter(&self) -> LocalFilesIter<'_, 'a> {
         match &self.0 {

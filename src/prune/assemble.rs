@@ -4,7 +4,7 @@ use super::fates::RecordsByDir;
 use super::layout::is_state_file;
 use super::options::Options;
 use super::seen::{Seen, Snapshot};
-use super::sweep::{Sweep, Why};
+use super::sweep::{Going, Sweep, Why};
 use super::tree::DirId;
 use crate::model::Location;
 use crate::plan::{Batch, Item, Kept, Orphan, Phase, Plan, Refused, Removed, Totals, VERSION};
@@ -13,6 +13,9 @@ use crate::survey::catalog::METADATA;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+const MAX_PERCENT: &str = "max-delete-percent";
+const MAX_BYTES: &str = "max-delete-bytes";
 
 /// Puts a plan together.
 pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Options, records: &RecordsByDir) -> Plan {
@@ -33,6 +36,13 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
     }
     let mut orphans = Vec::new();
     let mut steps: BTreeMap<(Phase, DirId), Vec<Item>> = BTreeMap::new();
+    // Room is made at once: growing lists of a million names takes longer than filling them.
+    let place = |going: &Going| (going.phase, seen.tree.entry(going.file).dir);
+    for run in sweep.files.chunk_by(|a, b| place(a) == place(b)) {
+        if let Some(first) = run.first() {
+            steps.entry(place(first)).or_default().reserve(run.len());
+        }
+    }
     for going in &sweep.files {
         let entry = seen.tree.entry(going.file);
         totals.files += 1;
@@ -74,7 +84,6 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
     totals.bytes_below_roots = bytes_below_roots(seen);
 
     let mut refused = seen.obstacles.clone();
-    refused.extend(brakes(&totals, options, seen));
     let blocked = !refused.is_empty();
     refused.extend(sweep.refused);
     refused.extend(outside(seen));
@@ -82,7 +91,7 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
     if blocked {
         batches.clear();
     }
-    Plan {
+    let mut plan = Plan {
         version: VERSION,
         created: options.now,
         cutoff: options.cutoff(),
@@ -97,7 +106,28 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
         blocked,
         batches,
         totals,
+    };
+    brake(&mut plan, seen, options);
+    plan
+}
+
+/// Blocks a plan that would remove more than the limits allow, in place of what other limits said of it. Its steps stay:
+/// whoever kept it in a file may allow it.
+pub fn brake(plan: &mut Plan, seen: &Seen, options: &Options) {
+    let is_brake = |refused: &Refused| matches!(refused.code.as_str(), MAX_PERCENT | MAX_BYTES);
+    if plan.refused.iter().any(is_brake) {
+        plan.refused.retain(|refused| !is_brake(refused));
+        plan.blocked = false;
     }
+    // One without steps was blocked for another reason, and says what it would have removed.
+    if !plan.batches.is_empty() {
+        let files = plan.batches.iter().filter(|batch| batch.phase != Phase::Directory).flat_map(|batch| &batch.items);
+        plan.totals.bytes = files.fold(0, |sum, item| sum.saturating_add(item.size));
+    }
+    plan.totals.bytes_below_roots = bytes_below_roots(seen);
+    let found = brakes(&plan.totals, options, seen);
+    plan.blocked |= !found.is_empty();
+    plan.refused.splice(..0, found);
 }
 
 /// Directories by the one that holds them, deepest first.
@@ -141,7 +171,7 @@ fn brakes(totals: &Totals, options: &Options, seen: &Seen) -> Vec<Refused> {
         if u128::from(totals.bytes) * 100 > allowed {
             let share = u128::from(totals.bytes) * 100 / u128::from(totals.bytes_below_roots.max(1));
             add(
-                "max-delete-percent",
+                MAX_PERCENT,
                 format!(
                     "{share} % of the bytes below the roots would go, more than --max-delete-percent {percent} allows"
                 ),
@@ -149,10 +179,7 @@ fn brakes(totals: &Totals, options: &Options, seen: &Seen) -> Vec<Refused> {
         }
     }
     if let Some(most) = options.max_delete_bytes.filter(|most| totals.bytes > *most) {
-        add(
-            "max-delete-bytes",
-            format!("{} bytes would go, more than the {most} that --max-delete-bytes allows", totals.bytes),
-        );
+        add(MAX_BYTES, format!("{} bytes would go, more than the {most} that --max-delete-bytes allows", totals.bytes));
     }
     found
 }

@@ -2,10 +2,12 @@
 
 use super::options::{GroupBy, Options};
 use super::seen::{Seen, Snapshot};
+use super::uses::Uses;
 use crate::model::Location;
 use crate::records::{Record, Records};
 use crate::retention::{self, Candidate, Choice, Standing};
 use crate::survey::Verdict;
+use crate::survey::catalog::METADATA;
 use crate::survey::report::Kind;
 use std::collections::BTreeMap;
 
@@ -92,25 +94,59 @@ fn candidate<'a>(
     }
 }
 
-/// A checkpoint of version 7 may take the state of subtasks from an older one of its job, which stays with it.
+/// A snapshot stays with one that needs it itself: a checkpoint of version 7 may take the state of subtasks from an older one of
+/// its job, and a handle that no Flink writes may name a `_metadata`. Where that stayed alone, the snapshot would look whole.
 fn keep_what_is_referred_to(seen: &Seen, fates: &mut [Option<Choice>]) {
+    for uses in seen.aside.iter().filter(|uses| may_need_a_metadata(seen, uses)) {
+        keep_all(seen, fates, |other| {
+            needs(seen, uses, other).then(|| "a snapshot that no policy is about refers to it".to_owned())
+        });
+    }
     let mut pending: Vec<usize> = (0..fates.len()).collect();
     while let Some(index) = pending.pop() {
         if !fates.get(index).is_some_and(|fate| fate.as_ref().is_some_and(|fate| fate.keep)) {
             continue;
         }
-        let Some(keeper) = seen.snapshots.get(index).filter(|keeper| !keeper.uses.checkpoints.is_empty()) else {
+        let Some(keeper) = seen.snapshots.get(index) else { continue };
+        let by_metadata = may_need_a_metadata(seen, &keeper.uses);
+        if keeper.uses.checkpoints.is_empty() && !by_metadata {
             continue;
-        };
-        for (other, snapshot) in seen.snapshots.iter().enumerate() {
-            let referred = snapshot.checkpoint_id.is_some_and(|id| keeper.uses.checkpoints.contains(&id));
-            if !referred || snapshot.path.parent() != keeper.path.parent() {
-                continue;
-            }
-            if let Some(Some(fate)) = fates.get_mut(other).filter(|fate| fate.as_ref().is_some_and(|fate| !fate.keep)) {
-                *fate = Choice { keep: true, reasons: vec![format!("{} refers to it", keeper.path)] };
-                pending.push(other);
-            }
+        }
+        pending.extend(keep_all(seen, fates, |other| {
+            let id = other.checkpoint_id.is_some_and(|id| keeper.uses.checkpoints.contains(&id));
+            let by_id = id && other.path.parent() == keeper.path.parent();
+            (by_id || (by_metadata && needs(seen, &keeper.uses, other)))
+                .then(|| format!("{} refers to it", keeper.path))
+        }));
+    }
+}
+
+/// Keeps all that go and have a reason not to; gives which.
+fn keep_all(seen: &Seen, fates: &mut [Option<Choice>], why: impl Fn(&Snapshot) -> Option<String>) -> Vec<usize> {
+    let mut kept = Vec::new();
+    for (index, (snapshot, fate)) in seen.snapshots.iter().zip(fates).enumerate() {
+        if let Some(fate) = fate.as_mut().filter(|fate| !fate.keep)
+            && let Some(why) = why(snapshot)
+        {
+            *fate = Choice { keep: true, reasons: vec![why] };
+            kept.push(index);
         }
     }
+    kept
+}
+
+/// Whether a `_metadata` may be among what is used.
+fn may_need_a_metadata(seen: &Seen, uses: &Uses) -> bool {
+    !uses.dirs.is_empty()
+        || uses.names.iter().any(|name| **name == *METADATA)
+        || uses.files.iter().any(|file| seen.tree.entry(*file).name == METADATA)
+}
+
+/// Whether the `_metadata` of a snapshot is among what is used.
+fn needs(seen: &Seen, uses: &Uses, other: &Snapshot) -> bool {
+    let Some(metadata) = other.metadata else { return false };
+    let mut inside = std::iter::successors(other.dir, |dir| seen.tree.parent(*dir));
+    uses.files.binary_search(&metadata).is_ok()
+        || uses.names.iter().any(|name| **name == *METADATA)
+        || (!uses.dirs.is_empty() && inside.any(|dir| uses.dirs.contains(&dir)))
 }

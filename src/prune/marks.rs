@@ -2,19 +2,30 @@
 
 use super::tree::{DirId, EntryId, Tree};
 use super::uses::Uses;
+use foldhash::fast::RandomState;
 use foldhash::{HashSet, HashSetExt as _};
+use std::hash::BuildHasher as _;
 
 /// Files that must stay.
 pub struct Marks {
     files: Vec<bool>,
     names: HashSet<Box<str>>,
     dirs: HashSet<DirId>,
+    /// Hashes of the names of all files that are in use.
+    used_names: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Marks {
     /// Nothing is in use yet.
     pub fn none(tree: &Tree) -> Self {
-        Marks { files: vec![false; tree.count()], names: HashSet::new(), dirs: HashSet::new() }
+        Marks {
+            files: vec![false; tree.count()],
+            names: HashSet::new(),
+            dirs: HashSet::new(),
+            used_names: HashSet::new(),
+            hasher: RandomState::default(),
+        }
     }
 
     /// Everything that a snapshot refers to is in use.
@@ -39,9 +50,15 @@ impl Marks {
 
     /// Marks what was named, or is in directories that were, when all has been added.
     pub fn settle(&mut self, tree: &Tree) {
-        if self.names.is_empty() && self.dirs.is_empty() {
-            return;
+        if !self.names.is_empty() || !self.dirs.is_empty() {
+            self.mark_named(tree);
         }
+        for entry in tree.all().filter(|entry| self.files.get(entry.id.index()) == Some(&true)) {
+            self.used_names.insert(self.hasher.hash_one(entry.name));
+        }
+    }
+
+    fn mark_named(&mut self, tree: &Tree) {
         let mut inside = self.dirs.clone();
         // Directories below those: a parent may come after its child, so until nothing changes.
         loop {
@@ -65,6 +82,12 @@ impl Marks {
     /// Whether a directory is in use as a whole, whatever is in it.
     pub fn holds_dir(&self, dir: DirId) -> bool {
         self.dirs.contains(&dir)
+    }
+
+    /// Whether a file of this name is in use, here or elsewhere. Names are random: one that comes twice is a copy's, whose
+    /// snapshots need their own files when the original is gone.
+    pub fn holds_name(&self, name: &str) -> bool {
+        self.used_names.contains(&self.hasher.hash_one(name))
     }
 
     /// Whether a file is in use.

@@ -150,6 +150,13 @@ pub fn safe_to_delete(
             safety.referrers.push(Referrer { path: snapshot.path.clone(), files: count, example });
         }
     }
+    let links = dirs.iter().flat_map(|dir| seen.tree.entries(*dir)).filter(|entry| entry.kind == EntryKind::Link);
+    for place in links.map(|entry| seen.tree.entry_place(entry.id)) {
+        if storage.stat(&place).is_ok_and(|stat| stat.kind == EntryKind::Directory) {
+            let why = "a symbolic link to a directory: a snapshot may reach files over it".to_owned();
+            safety.refused.push(refused(&place, "link", why));
+        }
+    }
     safety.refused.extend(opaque(&seen, &dirs, own.map(|own| own.dir), cutoff));
     Ok(safety)
 }

@@ -195,10 +195,10 @@ impl Around<'_> {
         if self.storage.stat(link).is_ok_and(|stat| stat.kind != EntryKind::Directory) {
             return false;
         }
-        match self.storage.real_place(link) {
-            Ok(real) => tree.roots().iter().all(|root| real.strip_prefix(root).is_none()),
-            Err(error) => !error.is_not_found(),
-        }
+        // One that leads nowhere may lead to snapshots again when something is mounted.
+        self.storage
+            .real_place(link)
+            .map_or(true, |real| tree.roots().iter().all(|root| real.strip_prefix(root).is_none()))
     }
 }
 

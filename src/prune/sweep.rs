@@ -57,6 +57,9 @@ pub struct Sweep {
     pub refused: Vec<Refused>,
 }
 
+/// Why a file stays that nothing refers to.
+const COPY: &str = "a file of the same name is in use elsewhere: it may be part of a copy";
+
 /// Stands for "no snapshot that goes refers to it".
 const NOBODY: u32 = u32::MAX;
 
@@ -243,7 +246,9 @@ impl<'s> Sweeper<'s> {
                 (true, Some(limit)) => entry.time().is_some_and(|time| time <= limit),
                 (true, None) => false,
             };
-            if allowed {
+            if self.marks.holds_name(entry.name) {
+                self.leave(self.job_dir(dir), "copy", COPY, &entry);
+            } else if allowed {
                 let why = self.why(&entry, orphan);
                 self.out.files.push(Going { file: entry.id, phase: Phase::Shared, why });
             } else if alive {
@@ -309,6 +314,10 @@ impl<'s> Sweeper<'s> {
             if !is_state_file(&entry) || self.marks.holds(entry.id) || self.begun.files.contains(&entry.id) {
                 continue;
             }
+            if self.marks.holds_name(entry.name) {
+                self.leave(dir, "copy", COPY, &entry);
+                continue;
+            }
             let old = entry.time().zip(limit).is_some_and(|(time, limit)| time <= limit);
             if (old && (before_all || !alive)) || (!alive && self.is_old(&entry)) {
                 let why = self.why(&entry, "of a checkpoint that was never completed");
@@ -366,7 +375,12 @@ impl<'s> Sweeper<'s> {
     /// Directories that are empty when all this is done.
     fn directories(&mut self) {
         let tree = &self.seen.tree;
-        let going: HashSet<EntryId> = self.out.files.iter().map(|going| going.file).collect();
+        let mut going = vec![false; tree.count()];
+        for file in &self.out.files {
+            if let Some(goes) = going.get_mut(file.file.index()) {
+                *goes = true;
+            }
+        }
         let mut deepest_first: Vec<(usize, DirId)> =
             tree.dirs().map(|dir| (tree.place(dir).components().count(), dir)).collect();
         deepest_first.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| tree.place(a.1).cmp(tree.place(b.1))));
@@ -379,7 +393,7 @@ impl<'s> Sweeper<'s> {
             let was_empty = entries.peek().is_none();
             let empties = entries.all(|entry| match entry.kind {
                 EntryKind::Directory => tree.child(dir, entry.name).is_some_and(|child| would.contains(&child)),
-                _ => going.contains(&entry.id),
+                _ => going.get(entry.id.index()) == Some(&true),
             });
             let settled = !was_empty || self.is_old(&own) || self.begun.dirs.contains(&dir);
             if empties && settled && !self.marks.holds_dir(dir) && self.may_go(dir) {

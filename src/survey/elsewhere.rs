@@ -59,6 +59,16 @@ pub(super) fn explain(
     explanations
 }
 
+/// Files that wrongly anchored handles name (FLINK-39964): where each handle leads, as Flink sees it, and the directory
+/// here that has the file.
+pub fn anchors(judge: &Judge<'_>, metadata: &Metadata<'_>, snapshot: &SnapshotDir) -> Vec<(Location, Location)> {
+    let mut references = judge.resolve(metadata, &snapshot.dir);
+    judge.look_up(&mut references);
+    let found = explain(judge, metadata, &references, snapshot).anchors;
+    let place = |file: usize| Some(references.resolver.location(&references.files.get(file)?.place));
+    found.into_iter().filter_map(|(file, dir)| Some((place(file)?, dir))).collect()
+}
+
 impl Explanations {
     /// Whether the finding about the whole snapshot says all there is to say of a missing file.
     pub(super) fn covers(&self, reference: &Reference<'_>) -> bool {

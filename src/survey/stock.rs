@@ -252,7 +252,8 @@ fn scope(path: &Location, exclusive: bool, own_job: Option<&Location>) -> Scope 
     }
 }
 
-fn owner(metadata: &Metadata<'_>, reference: &Reference<'_>) -> OwnerEntry {
+/// The owner of a reference.
+pub(super) fn owner(metadata: &Metadata<'_>, reference: &Reference<'_>) -> OwnerEntry {
     let operator = metadata.operators.get(reference.owner.operator);
     OwnerEntry {
         operator_id: operator.map(|op| op.id),

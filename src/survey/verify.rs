@@ -101,6 +101,14 @@ impl<'s> Judge<'s> {
         report
     }
 
+    /// Judges a snapshot as if `bytes` were its `_metadata`, whether it is there or not.
+    pub fn judge_bytes(&self, bytes: &[u8], snapshot: &SnapshotDir) -> SnapshotReport {
+        let mut report = SnapshotReport::empty(snapshot);
+        self.judge_metadata(bytes, snapshot, &mut report);
+        report.verdict = verdict_of(&report.findings);
+        report
+    }
+
     fn judge_metadata(&self, bytes: &[u8], snapshot: &SnapshotDir, report: &mut SnapshotReport) {
         report.metadata_size = Some(bytes.len() as u64);
         let metadata = match format::decode(bytes) {

@@ -21,8 +21,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plan", &["model", "plan"]),
     ("prune", &["wire", "model", "format", "storage", "survey", "records", "retention", "plan", "change", "prune"]),
     ("change", &["wire", "model", "storage", "plan", "change"]),
+    ("edit", &["wire", "model", "format", "edit"]),
+    ("repair", &["wire", "model", "format", "storage", "survey", "edit", "repair"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
-    ("render", &["wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "render"]),
+    (
+        "render",
+        &[
+            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "edit", "repair",
+            "render",
+        ],
+    ),
     (
         "cli",
         &[
@@ -41,6 +49,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "prune",
             "change",
             "diagnose",
+            "edit",
+            "repair",
             "render",
             "cli",
         ],

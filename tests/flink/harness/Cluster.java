@@ -122,10 +122,22 @@ final class Cluster implements AutoCloseable {
         Jobs.build(env, job, options);
         JobGraph graph = env.getStreamGraph().getJobGraph();
         if (from != null) {
-            boolean allowNonRestored = options.flag("allowNonRestored", false);
-            graph.setSavepointRestoreSettings(SavepointRestoreSettings.forPath(from, allowNonRestored));
+            graph.setSavepointRestoreSettings(recovery(options, from));
         }
         return get(cluster.submitJob(graph)).getJobID();
+    }
+
+    private static SavepointRestoreSettings recovery(Options options, String from) {
+        boolean allowNonRestored = options.flag("allowNonRestored", false);
+        if (!options.flag("claim", false)) {
+            return SavepointRestoreSettings.forPath(from, allowNonRestored);
+        }
+        // By configuration: the class of the modes has another name in each release.
+        Configuration conf = new Configuration();
+        conf.setString("execution.state-recovery.path", from);
+        conf.setString("execution.state-recovery.ignore-unclaimed-state", String.valueOf(allowNonRestored));
+        conf.setString("execution.state-recovery.claim-mode", "CLAIM");
+        return SavepointRestoreSettings.fromConfiguration(conf);
     }
 
     /** What the REST API and `flink info` say of a running job. */

@@ -7,8 +7,8 @@ import java.util.TreeMap;
 
 /** The KEY=VALUE words of a command; what they mean is at the head of flink.sh. */
 final class Options implements Serializable {
-    private static final Set<String> KNOWN = Set.of("allowNonRestored", "ck", "collect", "delay", "dir", "from", "hold",
-            "inline", "keys", "line", "maxpar", "n", "par", "pause", "rate", "restores", "rounds", "runs", "savepoint", "sliding", "sources",
+    private static final Set<String> KNOWN = Set.of("allowNonRestored", "ck", "claim", "collect", "delay", "dir", "from",
+            "hold", "inline", "keys", "line", "maxpar", "n", "par", "pause", "rate", "restores", "rounds", "runs", "savepoint", "sliding", "sources",
             "slow", "timeout", "vocab");
 
     final TreeMap<String, String> values = new TreeMap<>();

@@ -334,6 +334,10 @@ impl<'d> Model<'d> {
         if let Some(index) = self.snapshot_at(dir) {
             return (self.fates[index] == Some(false)).then_some(Phase::Exclusive);
         }
+        if self.marked.iter().any(|marked| name(marked) == name(path)) {
+            // A copy of a file in use.
+            return None;
+        }
         let (role, job) = self.place(dir)?;
         let alive = self.alive(&job);
         let old = age >= self.ask.grace;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Cases in memory.
-const CASES: u64 = 600;
+const CASES: u64 = 500;
 /// Every so many are made on disk as well.
 const ON_DISK: u64 = 25;
 
@@ -156,7 +156,7 @@ impl Draw {
             }
             refs.push(match self.random.below(40) {
                 // The file of this name, by a path that is not known here.
-                0 => Ref::Raw(format!("hdfs://elsewhere/{}", name(&path)), 5),
+                0 => Ref::Raw(format!("/elsewhere/{}", name(&path)), 5),
                 1 => Ref::Relative(format!("../nowhere/{}", name(&path)), 5),
                 2..10 if path.contains("/job_") => Ref::Segment(path),
                 _ => Ref::File(path),
@@ -194,6 +194,12 @@ impl Draw {
             let age = if self.random.percent(80) { OLD } else { self.age(false) };
             self.drawn.file(format!("{dir}/{name}"), 3, age);
         }
+        if self.random.percent(20) && !self.pool.is_empty() {
+            // A copy of a file.
+            let copied: String = self.pool[self.random.below(self.pool.len())].clone();
+            let (home, (size, _)) = (self.random.one(&self.jobs).clone(), self.drawn.files[&copied]);
+            self.drawn.file(format!("{home}/shared/{}", name(&copied)), size, OLD);
+        }
         if self.random.percent(30) {
             // A job in a place where no survey looks for snapshots.
             let inside = match self.random.below(4) {
@@ -215,7 +221,7 @@ impl Draw {
         Ask {
             last: 1 + random.below(3),
             within: random.percent(25).then(|| 1 + random.below(40) as i64),
-            group_by: *random.one(&["job", "job", "root", "none"]),
+            group_by: ["job", "job", "root", "none"][random.below(4)],
             grace: self.grace,
             live: random.percent(30),
             taskowned: random.percent(40),
@@ -296,8 +302,7 @@ fn holds(drawn: &Drawn, roots: &[&str], model: &Model<'_>, made: &Made, plan: &P
     let gone: BTreeSet<String> = steps.iter().map(|(_, path)| path.clone()).collect();
     assert_eq!(gone.len(), steps.len(), "nothing goes twice");
     let kept: BTreeSet<String> = plan.keep.iter().map(|kept| made.relative(&kept.path)).collect();
-    let mut left = Drawn::default();
-    left.files = drawn.files.clone();
+    let mut left = Drawn { files: drawn.files.clone(), ..Drawn::default() };
     left.files.retain(|path, _| !gone.contains(path));
 
     for snapshot in drawn.snapshots.iter().filter(|snapshot| kept.contains(&snapshot.dir)) {
@@ -385,7 +390,8 @@ fn a_brake_stops_exactly_the_plans_that_take_more() {
         for percent in [0, 10, 50, 100] {
             let plan = made.prepare(&roots, &Options { max_delete_percent: Some(percent), ..options(&ask) }).plan;
             assert_eq!(plan.blocked, bytes * 100 > all * u64::from(percent), "seed {seed}, {percent} %");
-            assert_eq!(plan.batches.is_empty(), plan.blocked || free.batches.is_empty());
+            // Another brake may let the same plan go, when it is carried out from a file.
+            assert!(plan.batches == free.batches, "seed {seed}: the steps are the same");
             assert_eq!(plan.totals, free.totals, "what would go is said all the same");
         }
         for most in [bytes, bytes.saturating_sub(1)] {

@@ -1,6 +1,6 @@
 //! Traps: links where directories were, and links where files were.
 
-use super::super::names::on_threads;
+use super::super::names::{link_and_unlink, on_threads};
 use super::*;
 use crate::storage::Storage as _;
 use std::fs;
@@ -171,4 +171,20 @@ fn a_file_on_the_way_is_nothing_below_it() {
     assert_eq!(LocalStorage.look(under, &["x"]), Ok(vec![None]));
     assert_eq!(LocalStorage.delete_names(under, &["x"]), [Ok(false)]);
     assert_eq!(LocalStorage.delete_empty_below(trap.below("job/shared/file/x")), Ok(false));
+}
+
+#[test]
+fn without_a_system_call_for_it_renaming_names_does_not_replace_either() {
+    let trap = Trap::new();
+    fs::create_dir_all(trap.path("root/trash/file")).expect("a directory");
+    let open = |dir| open_below(trap.below(dir)).expect("opened");
+    let (root, job, shared, trash) = (open(""), open("job"), open("job/shared"), open("trash"));
+    assert_eq!(link_and_unlink(&shared, &trash, "file"), Err(Errno::EXIST));
+    assert_eq!(link_and_unlink(&shared, &trash, "none"), Err(Errno::NOENT));
+    assert_eq!(link_and_unlink(&shared, &job, "file"), Ok(true));
+    assert_eq!((trap.read("root/job/file").as_deref(), trap.read("root/job/shared/file")), (INSIDE, None));
+    fs::create_dir(trap.path("root/shared")).expect("a directory");
+    assert_eq!(link_and_unlink(&job, &root, "shared"), Err(Errno::EXIST), "not even an empty directory");
+    assert_eq!(link_and_unlink(&job, &trash, "shared"), Ok(true));
+    assert!(trap.path("root/trash/shared").is_dir() && !trap.path("root/job/shared").exists());
 }
