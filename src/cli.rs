@@ -12,9 +12,11 @@ mod inspect;
 mod keep;
 mod latest;
 mod list;
+mod pin;
+mod promote;
 mod prune;
 mod safe;
-mod pin;
+mod seal;
 mod settings;
 mod streams;
 mod uid;
@@ -93,6 +95,8 @@ enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     Prune(prune::PruneArgs),
     SafeToDelete(safe::SafeArgs),
+    Promote(promote::PromoteArgs),
+    Seal(seal::SealArgs),
     Uid(uid::UidArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
@@ -162,6 +166,8 @@ impl Command {
             Command::Diagnose(args) => diagnose::run(session, args),
             Command::Prune(args) => prune::run(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
+            Command::Promote(args) => promote::run(session, args),
+            Command::Seal(args) => seal::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Pin(args) => pin::pin(session, args),
             Command::Unpin(args) => pin::unpin(session, args),

@@ -7,8 +7,9 @@ pub mod diagnose;
 pub mod dump;
 pub mod files;
 pub mod inspect;
-pub mod prune;
 pub mod metrics;
+pub mod promote;
+pub mod prune;
 pub mod report;
 pub mod types;
 

@@ -16,10 +16,10 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
-    mod retention;
-    mod retention_model;
     mod metrics;
     mod pins;
+    mod retention;
+    mod retention_model;
     mod rocksdb;
     mod runtime_api;
     mod runtime_faults;
@@ -50,5 +50,14 @@ mod suite {
         mod refusals;
         mod releases;
         mod theirs;
+    }
+
+    mod promote {
+        mod archives;
+        mod copies;
+        mod faults;
+        mod made;
+        mod places;
+        mod seals;
     }
 }

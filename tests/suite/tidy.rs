@@ -22,8 +22,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("prune", &["wire", "model", "format", "storage", "survey", "records", "retention", "plan", "change", "prune"]),
     ("change", &["wire", "model", "storage", "plan", "change"]),
     ("edit", &["wire", "model", "format", "edit"]),
+    ("seal", &["model", "format", "storage", "survey", "seal"]),
+    ("promote", &["wire", "model", "format", "storage", "survey", "edit", "seal", "promote"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
-    ("render", &["wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "render"]),
+    (
+        "render",
+        &[
+            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "seal", "promote", "diagnose",
+            "render",
+        ],
+    ),
     (
         "cli",
         &[
@@ -41,6 +49,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plan",
             "prune",
             "change",
+            "seal",
+            "promote",
             "diagnose",
             "render",
             "cli",
