@@ -12,7 +12,7 @@ use std::path::Path;
 pub(super) fn copy(
     from: &Location,
     part: Part,
-    mut writer: Box<super::writing::LocalWriter>,
+    mut writer: super::writing::LocalWriter,
     heard: &mut dyn FnMut(&[u8]),
 ) -> Result<(), StorageError> {
     let source = open(from)?;

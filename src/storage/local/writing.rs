@@ -103,7 +103,7 @@ impl WriteStorage for LocalStorage {
         to: &Location,
         heard: &mut dyn FnMut(&[u8]),
     ) -> Result<(), StorageError> {
-        copying::copy(from, part, Box::new(LocalWriter::create(to, path_to_write(to)?)?), heard)
+        copying::copy(from, part, LocalWriter::create(to, path_to_write(to)?)?, heard)
     }
 
     fn link(&self, from: &Location, to: &Location) -> Result<bool, StorageError> {
@@ -146,7 +146,7 @@ impl LocalWriter {
     }
 
     /// Ends the writing without making it durable.
-    pub(super) fn leave(mut self: Box<Self>) {
+    pub(super) fn leave(mut self) {
         self.finished = true;
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Cases with every kind of state, backend and way of sharing files; all others of the corpus are like one of them.
 const CASES: &[&str] = &[
@@ -54,12 +55,12 @@ fn text(path: &Path) -> String {
 }
 
 /// Promotes every restorable snapshot of a case; gives the snapshots and their copies.
-fn promoted(case: &Case) -> Vec<(PathBuf, PathBuf)> {
+fn promoted(case: &Case, elsewhere: &TempDir) -> Vec<(PathBuf, PathBuf)> {
     let mut copies = Vec::new();
     for (number, file) in metadata_files(&case.tree()).into_iter().enumerate() {
         let snapshot = file.parent().expect("a directory").to_path_buf();
         let verdict = case.chkctl(["verify", "--json", &text(&snapshot)]).json()["snapshots"][0]["verdict"].clone();
-        let dest = case.root.join(format!("promoted/{number}"));
+        let dest = elsewhere.path().join(number.to_string());
         let run = case.chkctl(["promote", &text(&snapshot), &text(&dest)]);
         if verdict == "restorable" {
             assert_eq!(run.status, 0, "{}: {}{}", snapshot.display(), run.stdout, run.stderr);
@@ -82,9 +83,9 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn a_copy_is_whole_without_the_tree_that_it_came_from() {
     for name in CASES {
-        let case = Case::named(name);
+        let (case, elsewhere) = (Case::named(name), tempfile::tempdir().expect("a directory"));
         let before = tree(&case.tree());
-        let copies = promoted(&case);
+        let copies = promoted(&case, &elsewhere);
         assert!(!copies.is_empty(), "{name}");
         assert!(tree(&case.tree()) == before, "{name}: the source is byte for byte what it was");
         fs::remove_dir_all(case.tree()).expect("the tree goes");
@@ -127,8 +128,8 @@ fn without_places(metadata: &mut Metadata<'_>) {
 #[test]
 fn but_for_the_places_of_files_the_handles_are_what_they_were() {
     for name in CASES {
-        let case = Case::named(name);
-        for (snapshot, dest) in promoted(&case) {
+        let (case, elsewhere) = (Case::named(name), tempfile::tempdir().expect("a directory"));
+        for (snapshot, dest) in promoted(&case, &elsewhere) {
             let [old, new] = [snapshot, dest].map(|dir| fs::read(dir.join("_metadata")).expect("a _metadata"));
             let mut old = format::decode(&old).expect("decodes");
             let mut new = format::decode(&new).expect("decodes");
@@ -142,8 +143,8 @@ fn but_for_the_places_of_files_the_handles_are_what_they_were() {
 #[test]
 fn handles_are_relative_unless_the_releases_that_read_them_go_on_with_the_files() {
     for name in CASES {
-        let case = Case::named(name);
-        for (_, dest) in promoted(&case) {
+        let (case, elsewhere) = (Case::named(name), tempfile::tempdir().expect("a directory"));
+        for (_, dest) in promoted(&case, &elsewhere) {
             let bytes = fs::read(dest.join("_metadata")).expect("a _metadata");
             let metadata = format::decode(&bytes).expect("decodes");
             let (mut relative, mut absolute) = (0, 0);
@@ -168,8 +169,8 @@ fn handles_are_relative_unless_the_releases_that_read_them_go_on_with_the_files(
 #[test]
 fn every_file_is_copied_once_and_of_merged_files_what_is_in_use() {
     for name in CASES {
-        let case = Case::named(name);
-        for (snapshot, dest) in promoted(&case) {
+        let (case, elsewhere) = (Case::named(name), tempfile::tempdir().expect("a directory"));
+        for (snapshot, dest) in promoted(&case, &elsewhere) {
             let bytes = fs::read(snapshot.join("_metadata")).expect("a _metadata");
             let metadata = format::decode(&bytes).expect("decodes");
             let mut wanted = BTreeMap::new();
@@ -251,11 +252,12 @@ fn an_empty_dest_is_taken_and_any_other_is_left_alone() {
 
 #[test]
 fn a_plan_says_what_would_be_copied_and_copies_nothing() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
     let case = Case::named("wc-filemerging-rocksdb-2.3.0");
     let snapshot = text(&metadata_files(&case.tree()).pop().expect("a snapshot"));
-    let dest = case.root.join("dest");
+    let dest = elsewhere.path().join("dest");
     let planned = case.chkctl(["promote", "--plan", "--json", &snapshot, &text(&dest)]).json();
-    assert!(!dest.exists() && !case.root.join(".dest.chkctl-promote").exists());
+    assert!(!dest.exists() && !elsewhere.path().join(".dest.chkctl-promote").exists());
     let done = case.chkctl(["promote", "--json", &snapshot, &text(&dest)]).json();
     assert_eq!((planned["done"].clone(), done["done"].clone()), (false.into(), true.into()));
     assert_eq!((&planned["files"], &planned["bytes"]), (&done["files"], &done["bytes"]));
@@ -281,9 +283,10 @@ fn what_is_broken_is_promoted_by_force_and_stays_broken() {
 
 #[test]
 fn on_request_the_handles_name_dest() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
     let case = Case::named("wc-rocksdb-retained5-2.3.0");
     let snapshot = made::snapshots(&case).pop().expect("a snapshot");
-    let dest = case.root.join("dest");
+    let dest = elsewhere.path().join("dest");
     let run = case.chkctl(["promote", "--absolute", &snapshot.to_string(), &text(&dest)]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     let bytes = fs::read(dest.join("_metadata")).expect("a _metadata");
