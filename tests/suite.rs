@@ -56,6 +56,7 @@ mod suite {
         mod archives;
         mod copies;
         mod faults;
+        mod flink;
         mod made;
         mod places;
         mod seals;

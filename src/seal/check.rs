@@ -4,6 +4,7 @@ use super::make::{Covered, covered, place_of, sum_of};
 use super::{LARGEST, MANIFEST, Manifest};
 use crate::model::Location;
 use crate::storage::{EntryKind, Storage, StorageError};
+use crate::survey::catalog::METADATA;
 use crate::survey::finding::verdict_of;
 use crate::survey::verify::METADATA_LIMIT;
 use crate::survey::{Code, Finding, Judge, Progress, Severity, SnapshotDir, SnapshotReport};
@@ -117,6 +118,9 @@ fn compare(
                 let mut finding = Finding::new(Code::ChecksumMismatch, Severity::Warning, name, message);
                 finding.expected_size = i64::try_from(wanted.size).ok();
                 finding.actual_size = Some(found.size);
+                if name == METADATA {
+                    finding = finding.hint("where another snapshot has taken the name since, chkctl seal seals it");
+                }
                 findings.push(finding);
             }
         }
