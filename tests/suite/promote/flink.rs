@@ -86,6 +86,37 @@ fn goes_on(flink: &mut Flink) {
     assert_eq!(end["counts"], super::super::flink::counts(0..1000, 30));
 }
 
+/// In CLAIM mode a job goes on to use the files of the copy: that it finds them takes handles that name it.
+fn goes_on_in_claim_mode(flink: &mut Flink) {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Files that RocksDB compacts are new, and none of the copy's.
+    let whole = "conf.state.backend.rocksdb.compaction.style=NONE";
+    let job = ["n=1000", "vocab=30", "par=2", "inline=0", ROCKSDB, INCREMENTAL, whole];
+    let place = |name: &str| format!("dir={}", dir.path().join(name).display());
+    let held = flink.expect(&[&["run", "wordcount", &place("first"), "hold=200"], &job[..]].concat());
+    for (name, options, wanted) in [("relative", &[][..], "broken"), ("absolute", &["--absolute"], "restorable")] {
+        let dest = dir.path().join(name);
+        let path = held["path"].as_str().expect("a path");
+        assert_eq!(chkctl(&[&["promote", path, text(&dest)], options].concat()).status, 0);
+        let claim = ["conf.execution.savepoint-restore-mode=CLAIM", "conf.execution.state-recovery.claim-mode=CLAIM"];
+        let (place, from) = (place(&format!("{name}-job")), format!("from={}", dest.display()));
+        let next = flink.expect(&[&["run", "wordcount", &place, &from, "hold=400"], &claim[..], &job[..]].concat());
+        let path = next["path"].as_str().expect("a path");
+        let report = chkctl(&["verify", "--json", path]).json();
+        assert_eq!(report["snapshots"][0]["verdict"], wanted, "{name}: {report}");
+    }
+}
+
+#[test]
+fn flink_1_20_goes_on_from_a_copy_in_claim_mode() {
+    with_flink("1.20.5", goes_on_in_claim_mode);
+}
+
+#[test]
+fn flink_2_3_goes_on_from_a_copy_in_claim_mode() {
+    with_flink("2.3.0", goes_on_in_claim_mode);
+}
+
 #[test]
 fn flink_1_20_restores_copies() {
     with_flink("1.20.5", check);
