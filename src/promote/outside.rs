@@ -82,7 +82,9 @@ mod tests {
     #[test]
     fn files_of_a_job_and_of_other_jobs_may_come_along_and_others_may_not() {
         let storage = MemoryStorage::new();
-        storage.put(&at("/own/name/_metadata"), b"").expect("a file");
+        for snapshot in ["/own/name", "/ck/job/chk-7", "/s/name"] {
+            storage.put(&at(&format!("{snapshot}/_metadata")), b"").expect("a file");
+        }
         let mut tree = Tree::of(&storage, &at("/ck/job/chk-7")).expect("a tree");
         for (place, wanted) in [
             ("/ck/job/chk-7/any name", true),

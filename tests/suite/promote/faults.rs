@@ -85,6 +85,15 @@ fn failed_killed_or_stopped_at_any_write_dest_is_absent_or_whole() {
 }
 
 #[test]
+fn a_copy_that_was_made_survives_a_machine_that_stops() {
+    let (store, snapshot) = source("wc-filemerging-rocksdb-2.3.0");
+    promote(&store, &snapshot, &at(DEST), &Options::default()).expect("promoted");
+    for keep in [CrashKeep::None, CrashKeep::Seeded(1), CrashKeep::Seeded(2)] {
+        assert!(is_there(&store.crash_clone(keep)), "{keep:?}");
+    }
+}
+
+#[test]
 fn a_read_that_fails_gives_no_copy_that_lacks_something() {
     let (store, snapshot) = source("wc-claim-chain-1.20.5");
     let before = without_copies(&store);
