@@ -113,7 +113,8 @@ impl<'s> Staging<'s> {
         let closed = journal.close();
         let copied = copied?;
         closed?;
-        in_parallel(&plan.files, |file| self.storage.sync_file(&self.file(&file.name)))?;
+        let names: Vec<&str> = plan.files.iter().map(|file| file.name.as_str()).collect();
+        self.storage.sync_files(&self.dir, &names)?;
         self.storage.sync_dir(&self.dir)?;
         Ok(copied)
     }

@@ -67,7 +67,7 @@ pub trait WriteStorage: Storage {
 
     /// Copies a part of a file into a new one, and tells `heard` of all bytes in their order. An error (`AlreadyExists`) if
     /// something has the name, and one if the file ends before the part does. What the last component of `from` links to
-    /// is not copied where a store has links. The content is durable after [`WriteStorage::sync_file`].
+    /// is not copied where a store has links. The content is durable after [`WriteStorage::sync_files`].
     fn copy(
         &self,
         from: &Location,
@@ -84,8 +84,8 @@ pub trait WriteStorage: Storage {
         Ok(false)
     }
 
-    /// Makes the content of a file durable that [`WriteStorage::copy`] made.
-    fn sync_file(&self, _file: &Location) -> Result<(), StorageError> {
+    /// Makes the content of files of a directory durable that [`WriteStorage::copy`] made.
+    fn sync_files(&self, _dir: &Location, _names: &[&str]) -> Result<(), StorageError> {
         Ok(())
     }
 

@@ -60,9 +60,35 @@ pub(super) fn link(from: &Location, to: &Location) -> Result<bool, StorageError>
     }
 }
 
-/// Makes the content of a file durable.
-pub(super) fn sync_file(file: &Location) -> Result<(), StorageError> {
-    File::open(local_path(file)?).and_then(|open| open.sync_all()).map_err(|e| failed(file, &e))
+/// More files than this are made durable with their whole file system at once: each by itself makes the disk empty its
+/// cache.
+const FEW: usize = 4;
+
+/// Makes the content of files durable.
+pub(super) fn sync_files(dir: &Location, names: &[&str]) -> Result<(), StorageError> {
+    if names.len() > FEW && sync_file_system(dir)? {
+        return Ok(());
+    }
+    names.iter().try_for_each(|name| {
+        let file = dir.with_suffix(&format!("/{name}"));
+        File::open(local_path(&file)?).and_then(|open| open.sync_all()).map_err(|e| failed(&file, &e))
+    })
+}
+
+/// Whether all of the file system of a directory is durable now.
+#[cfg(target_os = "linux")]
+fn sync_file_system(dir: &Location) -> Result<bool, StorageError> {
+    let open = File::open(local_path(dir)?).map_err(|e| failed(dir, &e))?;
+    match rustix::fs::syncfs(&open) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::NOSYS) => Ok(false),
+        Err(error) => Err(failed(dir, &error.into())),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_: &Location) -> Result<bool, StorageError> {
+    Ok(false)
 }
 
 /// Renames a directory. The system refuses what is no directory, or not empty, in its new place.

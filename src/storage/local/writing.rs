@@ -110,8 +110,8 @@ impl WriteStorage for LocalStorage {
         copying::link(from, to)
     }
 
-    fn sync_file(&self, file: &Location) -> Result<(), StorageError> {
-        copying::sync_file(file)
+    fn sync_files(&self, dir: &Location, names: &[&str]) -> Result<(), StorageError> {
+        copying::sync_files(dir, names)
     }
 
     fn rename_dir(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
