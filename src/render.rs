@@ -12,6 +12,8 @@ pub mod metrics;
 pub mod prune;
 pub mod refs;
 pub mod repair;
+pub mod promote;
+pub mod prune;
 pub mod report;
 pub mod types;
 

@@ -74,5 +74,13 @@ mod suite {
         mod edits;
         mod faults;
         mod flink;
+    mod promote {
+        mod archives;
+        mod copies;
+        mod faults;
+        mod flink;
+        mod made;
+        mod places;
+        mod seals;
     }
 }

@@ -123,6 +123,12 @@ final class Cluster implements AutoCloseable {
         JobGraph graph = env.getStreamGraph().getJobGraph();
         if (from != null) {
             graph.setSavepointRestoreSettings(recovery(options, from));
+            boolean allowNonRestored = options.flag("allowNonRestored", false);
+            // By the names of before 1.20, which all releases know; conf. may say in which mode.
+            Configuration conf = configuration(options);
+            conf.setString("execution.savepoint.path", from);
+            conf.setString("execution.savepoint.ignore-unclaimed-state", String.valueOf(allowNonRestored));
+            graph.setSavepointRestoreSettings(SavepointRestoreSettings.fromConfiguration(conf));
         }
         return get(cluster.submitJob(graph)).getJobID();
     }
