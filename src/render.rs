@@ -9,11 +9,10 @@ pub mod dump;
 pub mod files;
 pub mod inspect;
 pub mod metrics;
+pub mod promote;
 pub mod prune;
 pub mod refs;
 pub mod repair;
-pub mod promote;
-pub mod prune;
 pub mod report;
 pub mod types;
 

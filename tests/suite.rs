@@ -74,6 +74,8 @@ mod suite {
         mod edits;
         mod faults;
         mod flink;
+    }
+
     mod promote {
         mod archives;
         mod copies;

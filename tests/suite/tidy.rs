@@ -29,9 +29,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "render",
         &[
-            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "edit", "repair",
-            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "seal", "promote", "diagnose",
-            "render",
+            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "edit", "repair", "seal",
+            "promote", "diagnose", "render",
         ],
     ),
     (
