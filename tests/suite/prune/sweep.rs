@@ -245,8 +245,9 @@ impl Sweep {
                 self.comes_back(&back, &when);
                 self.days_later(&store);
                 let mut later = outside(&store);
-                let done_all_the_same =
-                    effect != Effect::Fail(StorageErrorKind::Other) && *operation != Operation::SyncDir;
+                // Of one that went all the same only the answer was lost.
+                let done_all_the_same = effect != Effect::Fail(StorageErrorKind::Other)
+                    && matches!(operation, Operation::Rename | Operation::Delete | Operation::DeleteEmptyDir);
                 if told && !done_all_the_same {
                     // A savepoint without a _metadata is its owner's, who has been told.
                     later.retain(|path, _| !path.contains("/savepoint-") || self.later.contains_key(path));
