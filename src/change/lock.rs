@@ -142,12 +142,12 @@ impl<'a> Locks<'a> {
         // A root that is not there is not created.
         storage.stat(root)?;
         own::ensure(storage, root, OWN_DIRECTORY)?;
-        let token = random_uuid();
+        let (token, process) = (random_uuid(), Process::own());
         // Each further round follows a lock that went away: more than a few are a crowd.
         for _ in 0..8 {
             let now = self.now();
             let (owner, token) = (owner.to_owned(), token.clone());
-            let (expires, process) = (later(now, LOCK_VALID), Process::own());
+            let (expires, process) = (later(now, LOCK_VALID), process.clone());
             let content = Content { owner, token, acquired: now, expires, process };
             let published = storage.publish(&place(root), &to_json(&content));
             let seen = read(storage, root)?;
