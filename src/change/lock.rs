@@ -218,6 +218,19 @@ fn to_json(content: &Content) -> Vec<u8> {
 }
 
 fn read(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, ChangeError> {
+    // Content and time have to be of one file: another may take the name between the two.
+    for _ in 0..8 {
+        let seen = read_once(storage, root)?;
+        let still = look_at(storage, root, OWN_DIRECTORY, NAME)?;
+        if seen.as_ref().map(|seen| seen.modified) == still.map(|details| details.modified) {
+            return Ok(seen);
+        }
+    }
+    let why = "it changes all the time".to_owned();
+    Err(ChangeError::Refused { place: place(root), why })
+}
+
+fn read_once(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, ChangeError> {
     let Some(details) = look_at(storage, root, OWN_DIRECTORY, NAME)? else { return Ok(None) };
     if details.kind != EntryKind::File {
         return Err(ChangeError::Refused { place: place(root), why: "a lock file has to be here".to_owned() });
@@ -238,6 +251,17 @@ fn read(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, Cha
 /// Takes a lock file away, if it is still the one that was seen. `Ok(false)` where it is another by now, which is put back.
 fn move_away(storage: &dyn WriteStorage, root: &Location, seen: &Seen) -> Result<bool, ChangeError> {
     let (lock, stale) = (place(root), Below { root, dir: OWN_DIRECTORY }.file(&format!("{STALE}{}", random_uuid())));
+    // Of those that take it over on one machine, one at a time; so nobody renames the lock of one that was quicker. On stores
+    // without such locks, what was renamed tells.
+    let _held = match storage.hold(&Below { root, dir: OWN_DIRECTORY }.location()) {
+        Err(error) if error.kind == StorageErrorKind::AlreadyExists => return Ok(false),
+        held => held?,
+    };
+    match read(storage, root)? {
+        None => return Ok(true),
+        Some(now) if now.bytes != seen.bytes => return Ok(false),
+        Some(_) => {}
+    }
     match storage.rename(&lock, &stale) {
         Err(error) if error.is_not_found() => return Ok(true),
         renamed => renamed?,
