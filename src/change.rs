@@ -11,6 +11,7 @@ mod lock;
 mod look_back;
 mod own;
 mod piece;
+mod process;
 mod purge;
 mod run_id;
 mod runs;

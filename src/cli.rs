@@ -14,10 +14,12 @@ mod keep;
 mod latest;
 mod list;
 mod pin;
+mod promote;
 mod prune;
 mod refs;
 mod repair;
 mod safe;
+mod seal;
 mod settings;
 mod streams;
 mod uid;
@@ -102,6 +104,8 @@ enum Command {
     Purge(undelete::PurgeArgs),
     SafeToDelete(safe::SafeArgs),
     Repair(repair::RepairArgs),
+    Promote(promote::PromoteArgs),
+    Seal(seal::SealArgs),
     Uid(uid::UidArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
@@ -176,6 +180,8 @@ impl Command {
             Command::Purge(args) => undelete::purge(session, args),
             Command::SafeToDelete(args) => safe::run(session, args),
             Command::Repair(args) => repair::run(session, args),
+            Command::Promote(args) => promote::run(session, args),
+            Command::Seal(args) => seal::run(session, args),
             Command::Uid(args) => uid::run(session, args),
             Command::Pin(args) => pin::pin(session, args),
             Command::Unpin(args) => pin::unpin(session, args),

@@ -17,6 +17,8 @@
 //! - [`prune`]: what nothing refers to and what a policy lets go, found out; makes a plan, changes nothing.
 //! - [`change`]: carries plans out, and takes them back: everything that removes a file of Flink's.
 //! - [`edit`]: pure edits of a `_metadata`; no I/O.
+//! - [`seal`]: size and BLAKE3 of every file of a snapshot, written down and compared.
+//! - [`promote`]: self-contained copies of snapshots, in a directory or an archive.
 //! - [`diagnose`]: from a log to the cause of a failed restore, and what to do next.
 //! - [`repair`]: mends a snapshot: plans an edit, judges it, writes the result to another place.
 //! - [`render`]: values → tables and JSON.
@@ -33,6 +35,7 @@ pub mod format;
 pub mod model;
 pub mod plan;
 pub mod programs;
+pub mod promote;
 pub mod prune;
 pub mod records;
 pub mod render;
@@ -40,6 +43,7 @@ pub mod repair;
 pub mod retention;
 pub mod rocksdb;
 pub mod runtime;
+pub mod seal;
 pub mod state;
 pub mod storage;
 pub mod survey;

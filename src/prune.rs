@@ -164,7 +164,10 @@ fn begun(storage: &dyn WriteStorage, roots: &[Location], seen: &Seen) -> Result<
                 Phase::Directory => {
                     begun.dirs.extend(batch.items.iter().filter_map(|item| seen.tree.child(dir, &item.name)));
                 }
-                Phase::Shared => {}
+                // Of a checkpoint that was never completed, whose directory is young now.
+                Phase::Shared => {
+                    begun.dirs.insert(dir);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod dump;
 pub mod files;
 pub mod inspect;
 pub mod metrics;
+pub mod promote;
 pub mod prune;
 pub mod refs;
 pub mod repair;

@@ -5,12 +5,14 @@
 //! said", since the first makes a snapshot broken and the second must never do so.
 
 mod below;
+mod copy;
 pub mod faulty;
 pub mod local;
 mod memory;
 mod write;
 
 pub use below::{Below, Details, WalkVisitor};
+pub use copy::{Hold, Part};
 pub use local::LocalStorage;
 pub use memory::{CrashKeep, MemoryStorage};
 pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};

@@ -49,10 +49,14 @@ mod suite {
     mod prune {
         mod attacks;
         mod corpus;
+        mod killed;
         mod model;
         mod property;
+        mod race;
         mod safe;
+        mod sweep;
         mod tree;
+        mod whole;
     }
 
     mod interop {
@@ -70,5 +74,15 @@ mod suite {
         mod edits;
         mod faults;
         mod flink;
+    }
+
+    mod promote {
+        mod archives;
+        mod copies;
+        mod faults;
+        mod flink;
+        mod made;
+        mod places;
+        mod seals;
     }
 }

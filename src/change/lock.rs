@@ -6,6 +6,7 @@
 //! remove.
 
 use super::own::{self, look_at};
+use super::process::Process;
 use super::{ChangeError, OWN_DIRECTORY};
 use crate::model::Location;
 use crate::storage::{Below, EntryKind, StorageErrorKind, WriteStorage, random_uuid};
@@ -31,6 +32,9 @@ struct Content {
     token: String,
     acquired: Timestamp,
     expires: Timestamp,
+    /// The process of the owner, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<Process>,
 }
 
 /// A lock file as it was read.
@@ -138,12 +142,13 @@ impl<'a> Locks<'a> {
         // A root that is not there is not created.
         storage.stat(root)?;
         own::ensure(storage, root, OWN_DIRECTORY)?;
-        let token = random_uuid();
+        let (token, process) = (random_uuid(), Process::own());
         // Each further round follows a lock that went away: more than a few are a crowd.
         for _ in 0..8 {
             let now = self.now();
             let (owner, token) = (owner.to_owned(), token.clone());
-            let content = Content { owner, token, acquired: now, expires: later(now, LOCK_VALID) };
+            let (expires, process) = (later(now, LOCK_VALID), process.clone());
+            let content = Content { owner, token, acquired: now, expires, process };
             let published = storage.publish(&place(root), &to_json(&content));
             let seen = read(storage, root)?;
             let is_ours = |seen: &Seen| seen.content.as_ref().is_some_and(|seen| seen.token == content.token);
@@ -181,11 +186,13 @@ impl Drop for Locks<'_> {
 }
 
 impl Seen {
-    /// Whether nobody holds it any more. Both its own words and the time at which it was written have to say so.
+    /// Whether nobody holds it any more. Both its own words and the time at which it was written have to say so, or its
+    /// owner was a process of this machine that has ended.
     fn is_void(&self, now: Timestamp) -> bool {
         let older = |than| self.modified.is_some_and(|at| later(at, than) < now);
         let expired = self.content.as_ref().is_some_and(|content| content.expires < now);
-        older(VOID_AFTER) || (expired && (self.modified.is_none() || older(LOCK_VALID)))
+        let ended = self.content.as_ref().and_then(|content| content.process.as_ref()).is_some_and(Process::has_ended);
+        ended || older(VOID_AFTER) || (expired && (self.modified.is_none() || older(LOCK_VALID)))
     }
 
     fn locked(&self, root: &Location) -> ChangeError {
@@ -211,6 +218,19 @@ fn to_json(content: &Content) -> Vec<u8> {
 }
 
 fn read(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, ChangeError> {
+    // Content and time have to be of one file: another may take the name between the two.
+    for _ in 0..8 {
+        let seen = read_once(storage, root)?;
+        let still = look_at(storage, root, OWN_DIRECTORY, NAME)?;
+        if seen.as_ref().map(|seen| seen.modified) == still.map(|details| details.modified) {
+            return Ok(seen);
+        }
+    }
+    let why = "it changes all the time".to_owned();
+    Err(ChangeError::Refused { place: place(root), why })
+}
+
+fn read_once(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, ChangeError> {
     let Some(details) = look_at(storage, root, OWN_DIRECTORY, NAME)? else { return Ok(None) };
     if details.kind != EntryKind::File {
         return Err(ChangeError::Refused { place: place(root), why: "a lock file has to be here".to_owned() });
@@ -231,6 +251,17 @@ fn read(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, Cha
 /// Takes a lock file away, if it is still the one that was seen. `Ok(false)` where it is another by now, which is put back.
 fn move_away(storage: &dyn WriteStorage, root: &Location, seen: &Seen) -> Result<bool, ChangeError> {
     let (lock, stale) = (place(root), Below { root, dir: OWN_DIRECTORY }.file(&format!("{STALE}{}", random_uuid())));
+    // Of those that take it over on one machine, one at a time; so nobody renames the lock of one that was quicker. On stores
+    // without such locks, what was renamed tells.
+    let _held = match storage.hold(&Below { root, dir: OWN_DIRECTORY }.location()) {
+        Err(error) if error.kind == StorageErrorKind::AlreadyExists => return Ok(false),
+        held => held?,
+    };
+    match read(storage, root)? {
+        None => return Ok(true),
+        Some(now) if now.bytes != seen.bytes => return Ok(false),
+        Some(_) => {}
+    }
     match storage.rename(&lock, &stale) {
         Err(error) if error.is_not_found() => return Ok(true),
         renamed => renamed?,

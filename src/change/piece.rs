@@ -134,7 +134,9 @@ impl Execution<'_, '_> {
         let mut went = Vec::with_capacity(items.len());
         for (item, answer) in items.iter().zip(answers) {
             match answer {
-                Ok(true) => {
+                Err(error) if !self.is_gone(batch, item) => self.fail(batch, item, error.to_string()),
+                // Of one that is gone all the same only the answer was lost.
+                Ok(true) | Err(_) => {
                     self.outcome.files += 1;
                     self.outcome.bytes = self.outcome.bytes.saturating_add(item.size);
                     let by_root = &mut self.by_root[batch.root];
@@ -143,10 +145,14 @@ impl Execution<'_, '_> {
                     went.push(*item);
                 }
                 Ok(false) => self.outcome.gone += 1,
-                Err(error) => self.fail(batch, item, error.to_string()),
             }
         }
         went
+    }
+
+    fn is_gone(&self, batch: &Batch, item: &Item) -> bool {
+        let home = Below { root: &self.plan.roots[batch.root], dir: &batch.dir };
+        self.storage.look(home, &[&item.name]).is_ok_and(|seen| seen.iter().all(Option::is_none))
     }
 
     /// Counts a file that went as one that did not.

@@ -4,7 +4,9 @@ use super::bar::Bar;
 use super::compat::CompatArgs;
 use super::deep::{self, DeepArgs};
 use super::{Exit, Session};
+use crate::render::Bytes;
 use crate::render::report::{ReportsJson, Summary, verify_text};
+use crate::seal::{self, Checked};
 use crate::survey::finding::Verdict;
 use crate::survey::{SnapshotDir, SnapshotReport};
 use clap::Args;
@@ -24,6 +26,9 @@ pub struct VerifyArgs {
     /// Do not let checkpoints without _metadata set the exit code: a running job usually has one in progress.
     #[arg(long)]
     ignore_incomplete: bool,
+    /// Compare size and BLAKE3 of every file with the seals of the snapshots (chkctl seal, chkctl promote).
+    #[arg(long)]
+    checksums: bool,
     #[command(flatten)]
     compat: CompatArgs,
     #[command(flatten)]
@@ -48,6 +53,9 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
         let judge = session.judge(&bar, &catalog.snapshots, false);
         deep::examine_all(session, deep, &judge, &catalog.snapshots, &mut reports);
     }
+    if args.checksums {
+        compare_with_seals(session, &catalog.snapshots, &mut reports);
+    }
     if session.globals.json {
         session.print_json(&ReportsJson::new(&reports, None, true))?;
     } else {
@@ -63,6 +71,22 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
         false => reports,
     };
     Ok(exit_of(&counted))
+}
+
+/// Compares the files of snapshots with their seals, and adds to their reports.
+fn compare_with_seals(session: &Session, snapshots: &[SnapshotDir], reports: &mut [SnapshotReport]) {
+    let (bar, none) = (session.bar_of_bytes(), Bar::none());
+    let judge = session.judge(&none, snapshots, false);
+    for (snapshot, report) in snapshots.iter().zip(reports).filter(|(_, report)| report.metadata_version.is_some()) {
+        match seal::check(&judge, snapshot, report, &bar) {
+            Checked::NotSealed => session.say(format_args!("{}: not sealed, nothing to compare", snapshot.dir)),
+            Checked::Compared { seal, files, bytes } if session.globals.verbose > 0 => {
+                session.say(format_args!("{}: {files} files, {} compared with {seal}", snapshot.dir, Bytes(bytes)));
+            }
+            Checked::Compared { .. } | Checked::Unreadable => {}
+        }
+    }
+    bar.finish();
 }
 
 /// The exit code for verdicts: what is known to be bad counts more than what is not known.

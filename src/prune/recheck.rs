@@ -2,7 +2,7 @@
 
 use super::life::Life;
 use super::seen::Seen;
-use super::sweep::Begun;
+use super::stale::touched;
 use super::tree::nanoseconds;
 use crate::change::Recheck;
 use crate::model::Location;
@@ -12,12 +12,15 @@ use crate::storage::{EntryKind, Storage, StorageError, StorageErrorKind};
 use crate::survey::catalog::{METADATA, SnapshotDir, SnapshotState};
 use crate::survey::inventory::Inventory;
 use crate::survey::resolve::PathMaps;
-use crate::survey::{Catalog, Judge, Silent};
+use crate::survey::{Catalog, Judge, Silent, Verdict};
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use jiff::Timestamp;
 
 /// Size and time of a `_metadata`; none of a directory without one.
 type Stamp = Option<(u64, Option<i64>)>;
+
+/// The roots are looked at so often at once, as long as a job may have been missed.
+const LOOKS: usize = 4;
 
 /// What is new since a plan was made.
 pub struct Again<'s> {
@@ -28,6 +31,8 @@ pub struct Again<'s> {
     clock: &'s dyn Fn() -> Timestamp,
     /// Directories that are snapshots or might become some, as they were seen last.
     known: HashMap<Location, Stamp>,
+    /// Directories in which complete snapshots were seen that do not go.
+    had: HashSet<Location>,
     /// Snapshots that go, with the names of what they refer to.
     going: HashMap<Location, Vec<Box<str>>>,
     /// Snapshots that stay.
@@ -53,7 +58,8 @@ impl<'s> Again<'s> {
         assumed: &[Location],
         clock: &'s dyn Fn() -> Timestamp,
     ) -> Self {
-        let life = Life::of(&seen.tree, &seen.layout, &Begun::default().dirs);
+        // What a run that did not finish has touched is no sign of life, and was none to the plan.
+        let life = Life::of(&seen.tree, &seen.layout, &touched(plan, seen));
         let mut again = Again {
             storage,
             maps,
@@ -61,6 +67,7 @@ impl<'s> Again<'s> {
             assumed: assumed.iter().map(|place| without_metadata(place).canonical()).collect(),
             clock,
             known: HashMap::new(),
+            had: HashSet::new(),
             going: HashMap::new(),
             staying: plan.keep.iter().map(|kept| kept.path.canonical()).collect(),
             alive: HashSet::new(),
@@ -81,6 +88,7 @@ impl<'s> Again<'s> {
                 }
             });
             again.known.insert(place.clone(), stamp);
+            again.had.extend(place.parent().filter(|_| stamp.is_some() && !going.contains(&place)));
             if going.contains(&place) {
                 let names = snapshot.uses.files.iter().map(|file| Box::from(seen.tree.entry(*file).name));
                 again.going.insert(place, names.chain(snapshot.uses.names.iter().cloned()).collect());
@@ -94,10 +102,11 @@ impl<'s> Again<'s> {
         again
     }
 
-    fn snapshot(&mut self, judge: &Judge<'_>, snapshot: &SnapshotDir) -> Result<(), StorageError> {
+    /// Takes notice of a snapshot. `Ok(false)` where it went while it was looked at: its job has another one by then.
+    fn snapshot(&mut self, judge: &Judge<'_>, snapshot: &SnapshotDir) -> Result<bool, StorageError> {
         let place = snapshot.dir.canonical();
         if self.assumed.contains(&place) {
-            return Ok(());
+            return Ok(true);
         }
         let stamp = match &snapshot.state {
             SnapshotState::Complete { metadata_size, completed_at } => {
@@ -111,12 +120,13 @@ impl<'s> Again<'s> {
             }
         };
         if self.known.get(&place) == Some(&stamp) {
-            return Ok(());
+            return Ok(true);
         }
         let was = self.known.insert(place.clone(), stamp);
+        self.had.extend(place.parent().filter(|_| stamp.is_some() && !self.going.contains_key(&place)));
         if stamp.is_none() && was.is_some() {
             // Its _metadata went: by this run, or by Flink.
-            return Ok(());
+            return Ok(true);
         }
         let job = place.parent().unwrap_or_else(|| place.clone());
         if !self.alive.contains(&job) {
@@ -124,9 +134,13 @@ impl<'s> Again<'s> {
         }
         if stamp.is_none() {
             self.dirs.insert(place, "a checkpoint has begun there".to_owned());
-            return Ok(());
+            return Ok(true);
         }
         let report = judge.judge(snapshot);
+        if report.verdict == Verdict::Incomplete {
+            self.known.insert(place, None);
+            return Ok(false);
+        }
         if report.metadata_version.is_none() {
             let why = report.findings.first().map_or("it cannot be read", |finding| finding.message.as_str());
             let why = format!("a snapshot appeared that cannot be understood, and may refer to anything: {why}");
@@ -141,7 +155,19 @@ impl<'s> Again<'s> {
             self.dirs.insert(real.canonical(), why.clone());
         }
         self.dirs.insert(place, "a snapshot has appeared there".to_owned());
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a job had snapshots and seems to have none: one that completes a checkpoint and removes the one before, after
+    /// its directory was listed and before the files in it were looked at, shows neither.
+    fn missed_some(&mut self, catalog: &Catalog) -> bool {
+        let complete = |s: &&SnapshotDir| matches!(s.state, SnapshotState::Complete { .. });
+        let now: HashSet<Location> =
+            catalog.snapshots.iter().filter(complete).filter_map(|s| s.dir.canonical().parent()).collect();
+        let before = self.had.len();
+        // One that has really none any more is looked for once.
+        self.had.retain(|above| now.contains(above));
+        self.had.len() < before
     }
 
     fn pins(&mut self) -> Result<(), StorageError> {
@@ -197,7 +223,6 @@ fn without_metadata(place: &Location) -> Location {
 
 impl Recheck for Again<'_> {
     fn look_again(&mut self) -> Result<(), StorageError> {
-        let catalog = Catalog::scan(self.storage, &self.roots)?;
         let judge = Judge {
             inventory: Inventory::for_one(self.storage),
             maps: self.maps.clone(),
@@ -205,11 +230,27 @@ impl Recheck for Again<'_> {
             neighbours: Vec::new(),
             keep_files: true,
         };
-        for snapshot in &catalog.snapshots {
-            self.snapshot(&judge, snapshot)?;
+        for look in 1.. {
+            let catalog = Catalog::scan(self.storage, &self.roots)?;
+            let mut vanished = None;
+            for snapshot in &catalog.snapshots {
+                if !self.snapshot(&judge, snapshot)? {
+                    vanished = Some(&snapshot.dir);
+                }
+            }
+            let missed = self.missed_some(&catalog);
+            match vanished {
+                _ if look < LOOKS && (vanished.is_some() || missed) => continue,
+                None => {}
+                Some(dir) => {
+                    let why = "snapshots come and go faster than they can be looked at";
+                    return Err(StorageError::new(StorageErrorKind::Transient, dir, why));
+                }
+            }
+            self.pins()?;
+            return self.stay(&catalog);
         }
-        self.pins()?;
-        self.stay(&catalog)
+        Ok(())
     }
 
     fn objection(&self, place: &Location) -> Option<String> {

@@ -5,11 +5,12 @@ use super::layout::is_state_file;
 use super::life::Life;
 use super::marks::Marks;
 use super::seen::Seen;
-use super::sweep::Begun;
+use super::tree::DirId;
 use crate::model::Location;
 use crate::plan::{Phase, Plan};
 use crate::storage::EntryKind;
 use crate::survey::catalog::METADATA;
+use foldhash::{HashSet, HashSetExt as _};
 use std::collections::BTreeSet;
 
 /// Why a plan must not be carried out on what is there now; `None` if it may.
@@ -34,7 +35,8 @@ pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool) 
     }
     seen.aside.iter().for_each(|uses| marks.add(uses));
     marks.settle(&seen.tree);
-    let life = Life::of(&seen.tree, &seen.layout, &Begun::default().dirs);
+    let ours = if begun { touched(plan, seen) } else { HashSet::new() };
+    let life = Life::of(&seen.tree, &seen.layout, &ours);
     let mut last = None;
     for batch in &plan.batches {
         if last.replace(batch.phase).is_some_and(|last| last > batch.phase) {
@@ -65,4 +67,15 @@ pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool) 
         }
     }
     None
+}
+
+/// The directories that a plan changes: that one of them is young says nothing when it has been begun with.
+pub(super) fn touched(plan: &Plan, seen: &Seen) -> HashSet<DirId> {
+    let mut touched = HashSet::new();
+    for batch in &plan.batches {
+        let Some(dir) = batch.location(plan).and_then(|place| seen.tree.dir_at(&place)) else { continue };
+        touched.insert(dir);
+        touched.extend(batch.items.iter().filter_map(|item| seen.tree.child(dir, &item.name)));
+    }
+    touched
 }

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod below;
+mod copying;
 mod large;
 mod listing;
 #[cfg(unix)]

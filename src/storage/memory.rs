@@ -16,13 +16,13 @@ mod tree;
 
 use super::below::{check_name, components};
 use super::{
-    Below, Details, Entry, EntryKind, FileWriter, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage,
+    Below, Details, Entry, EntryKind, FileWriter, Hold, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage,
     WriteStorage,
 };
 use crate::model::Location;
 use crate::wire::ReadAt;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tree::{Body, Node, Tree};
@@ -44,6 +44,19 @@ use tree::{Body, Node, Tree};
 #[derive(Debug, Clone)]
 pub struct MemoryStorage {
     tree: Arc<Mutex<Tree>>,
+    held: Arc<Mutex<HashSet<Location>>>,
+}
+
+/// A directory that is held.
+struct Held {
+    dir: Location,
+    all: Arc<Mutex<HashSet<Location>>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.dir);
+    }
 }
 
 /// What of the changes that were not durable survives a crash.
@@ -71,7 +84,7 @@ impl MemoryStorage {
     }
 
     fn of(tree: Tree) -> Self {
-        MemoryStorage { tree: Arc::new(Mutex::new(tree)) }
+        MemoryStorage { tree: Arc::new(Mutex::new(tree)), held: Arc::default() }
     }
 
     fn locked(&self) -> MutexGuard<'_, Tree> {
@@ -271,6 +284,14 @@ impl ReadAt for OpenFile {
 }
 
 impl WriteStorage for MemoryStorage {
+    fn hold(&self, dir: &Location) -> Result<Hold, StorageError> {
+        let place = dir.canonical();
+        match self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone()) {
+            true => Ok(Box::new(Held { dir: place, all: Arc::clone(&self.held) })),
+            false => Err(taken(dir)),
+        }
+    }
+
     fn create_dirs(&self, dir: &Location) -> Result<(), StorageError> {
         if dir.components().any(|part| part == "..") {
             return Err(other(dir, "not the name of a directory"));

@@ -3,6 +3,7 @@
 //! A checkpoint is there when its `_metadata` is, so that file is published whole, after everything it names has been
 //! made durable: the content of a file by [`FileWriter::finish`], its name by [`WriteStorage::sync_dir`].
 
+use super::copy::{self, Hold, Part};
 use super::{Below, Storage, StorageError, below};
 use crate::model::Location;
 use std::hash::{BuildHasher as _, RandomState};
@@ -62,6 +63,42 @@ pub trait WriteStorage: Storage {
     fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
         below::components(dir)?;
         self.delete_empty_dir(&dir.location())
+    }
+
+    /// Copies a part of a file into a new one, and tells `heard` of all bytes in their order. An error (`AlreadyExists`) if
+    /// something has the name, and one if the file ends before the part does. What the last component of `from` links to
+    /// is not copied where a store has links. The content is durable after [`WriteStorage::sync_files`].
+    fn copy(
+        &self,
+        from: &Location,
+        part: Part,
+        to: &Location,
+        heard: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StorageError> {
+        copy::by_reading(self, from, part, to, heard)
+    }
+
+    /// Gives a file a second name; `Ok(false)`, and nothing done, where that cannot be. An error (`AlreadyExists`) if
+    /// something has the name.
+    fn link(&self, _from: &Location, _to: &Location) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// Makes the content of files of a directory durable that [`WriteStorage::copy`] made.
+    fn sync_files(&self, _dir: &Location, _names: &[&str]) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    /// Renames a directory to a name that nothing has, or an empty directory; an error if something else has. It is durable
+    /// after [`WriteStorage::sync_dir`] of the directories above both.
+    fn rename_dir(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
+        copy::rename_dir_in_two_steps(self, from, to)
+    }
+
+    /// Keeps other processes that ask for it away from a directory, as far as the store has locks. An error
+    /// (`AlreadyExists`) where another has it.
+    fn hold(&self, _dir: &Location) -> Result<Hold, StorageError> {
+        Ok(Box::new(()))
     }
 }
 

@@ -103,6 +103,10 @@ pub enum Code {
     UnknownContent,
     /// Time was over before all state files were read (`--deep`).
     NotAllRead,
+    /// A file is not as it was when it was sealed (`--checksums`).
+    ChecksumMismatch,
+    /// A seal cannot be read (`--checksums`).
+    UnreadableSeal,
     /// State that no operator of the job claims.
     UnclaimedState,
     /// State that no known operator of the job claims.
@@ -266,6 +270,17 @@ pub const CODES: &[CodeEntry] = &[
         code: Code::NotAllRead,
         meaning: "The time of --max-duration was over before all state files were read.",
         consequence: "The rest is not known: unknown. --resume goes on.",
+    },
+    CodeEntry {
+        code: Code::ChecksumMismatch,
+        meaning: "A file has another size or other bytes than when the snapshot was sealed, or the seal does not know it. Only \
+                  --checksums reads that.",
+        consequence: "Flink does not check: it may start, and restore something else than was written: suspect.",
+    },
+    CodeEntry {
+        code: Code::UnreadableSeal,
+        meaning: "The seal of a snapshot is there and cannot be read (--checksums).",
+        consequence: "Nothing is known of the bytes: unknown.",
     },
     CodeEntry {
         code: Code::UnclaimedState,

@@ -60,7 +60,8 @@ fn each_write_may_fail_in_each_way_and_nothing_is_lost_or_counted_twice() {
     let calm: Faulty = Arc::new(FaultyStorage::new(LocalStorage));
     assert_eq!(run(&calm, 0).expect("it starts"), 0);
     let writes = calm.writes();
-    for operation in Operation::WRITES {
+    // A runtime replaces nothing.
+    for operation in Operation::WRITES.iter().filter(|operation| **operation != Operation::Replace) {
         assert!(writes.iter().any(|(done, _)| done == operation), "{operation:?} is not done");
     }
     // Setting out, and a round of everything that happens again and again.

@@ -23,12 +23,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("change", &["wire", "model", "storage", "plan", "change"]),
     ("edit", &["wire", "model", "format", "edit"]),
     ("repair", &["wire", "model", "format", "storage", "survey", "edit", "repair"]),
+    ("seal", &["model", "format", "storage", "survey", "seal"]),
+    ("promote", &["wire", "model", "format", "storage", "survey", "edit", "seal", "promote"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
     (
         "render",
         &[
-            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "diagnose", "edit", "repair",
-            "render",
+            "wire", "model", "format", "state", "survey", "plan", "prune", "change", "edit", "repair", "seal",
+            "promote", "diagnose", "render",
         ],
     ),
     (
@@ -48,6 +50,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plan",
             "prune",
             "change",
+            "seal",
+            "promote",
             "diagnose",
             "edit",
             "repair",

@@ -2,10 +2,11 @@
 
 #[cfg(unix)]
 use super::{below, names};
-use super::{error_kind, failed, local_path};
+use super::{copying, error_kind, failed, local_path};
 use crate::model::Location;
 #[cfg(unix)]
 use crate::storage::Below;
+use crate::storage::copy::{Hold, Part};
 use crate::storage::{FileWriter, LocalStorage, StorageError, StorageErrorKind, WriteStorage, in_progress_name};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -94,10 +95,36 @@ impl WriteStorage for LocalStorage {
     fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
         below::delete_empty(dir)
     }
+
+    fn copy(
+        &self,
+        from: &Location,
+        part: Part,
+        to: &Location,
+        heard: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StorageError> {
+        copying::copy(from, part, LocalWriter::create(to, path_to_write(to)?)?, heard)
+    }
+
+    fn link(&self, from: &Location, to: &Location) -> Result<bool, StorageError> {
+        copying::link(from, to)
+    }
+
+    fn sync_files(&self, dir: &Location, names: &[&str]) -> Result<(), StorageError> {
+        copying::sync_files(dir, names)
+    }
+
+    fn rename_dir(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
+        copying::rename_dir(from, to)
+    }
+
+    fn hold(&self, dir: &Location) -> Result<Hold, StorageError> {
+        copying::hold(dir)
+    }
 }
 
 /// A local file that is being written.
-struct LocalWriter {
+pub(super) struct LocalWriter {
     file: File,
     path: PathBuf,
     place: Location,
@@ -111,6 +138,16 @@ impl LocalWriter {
     fn create(place: &Location, path: PathBuf) -> Result<Self, StorageError> {
         let file = File::create_new(&path).map_err(|e| failed(place, &e))?;
         Ok(LocalWriter { file, path, place: place.clone(), size: 0, started: 0, finished: false })
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Ends the writing without making it durable.
+    pub(super) fn leave(mut self) {
+        self.finished = true;
     }
 }
 

@@ -127,16 +127,15 @@ final class Cluster implements AutoCloseable {
         return get(cluster.submitJob(graph)).getJobID();
     }
 
-    private static SavepointRestoreSettings recovery(Options options, String from) {
-        boolean allowNonRestored = options.flag("allowNonRestored", false);
-        if (!options.flag("claim", false)) {
-            return SavepointRestoreSettings.forPath(from, allowNonRestored);
+    private SavepointRestoreSettings recovery(Options options, String from) {
+        // By the names of before 1.20, which all releases know; conf. may say in which mode, as claim=true does.
+        Configuration conf = configuration(options);
+        conf.setString("execution.savepoint.path", from);
+        String allowNonRestored = String.valueOf(options.flag("allowNonRestored", false));
+        conf.setString("execution.savepoint.ignore-unclaimed-state", allowNonRestored);
+        if (options.flag("claim", false)) {
+            conf.setString("execution.state-recovery.claim-mode", "CLAIM");
         }
-        // By configuration: the class of the modes has another name in each release.
-        Configuration conf = new Configuration();
-        conf.setString("execution.state-recovery.path", from);
-        conf.setString("execution.state-recovery.ignore-unclaimed-state", String.valueOf(allowNonRestored));
-        conf.setString("execution.state-recovery.claim-mode", "CLAIM");
         return SavepointRestoreSettings.fromConfiguration(conf);
     }
 

@@ -1,0 +1,147 @@
+//! How fast `promote` copies, beside `cp -r` of the same files: `docs/promote.md`.
+//!
+//! `cargo bench --bench promote` measures everything, `cargo bench --bench promote -- rounds=3 dir=/mnt/disk` three rounds on
+//! another disk. Ours and theirs run in turn, each into a directory of its own that is removed before the next, and what
+//! is quoted is the median. `cp` leaves its copy in the page cache, so it stands there with a sync behind it too.
+
+#[allow(dead_code, reason = "most of it is for other benchmarks")]
+mod table;
+
+use chkctl::format;
+use chkctl::model::{
+    Metadata, OperatorHandle, OperatorId, OperatorSlot, OperatorState, StreamHandle, Subtask, SubtaskState, Subtasks,
+    Version,
+};
+use chkctl::wire::JavaStr;
+use std::borrow::Cow;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use table::{Other, Results};
+
+/// Name, number of files, bytes of each.
+const TREES: [(&str, usize, usize); 3] = [
+    ("40 files of 16 MiB", 40, 16 << 20),
+    ("500 files of 1 MiB", 500, 1 << 20),
+    ("5,000 files of 8 KiB", 5_000, 8 << 10),
+];
+
+fn main() {
+    let args: Vec<String> = env::args().skip(1).collect();
+    // Cargo runs benchmarks as tests too, unoptimised, and then without this flag.
+    if !args.iter().any(|arg| arg == "--bench") {
+        eprintln!("nothing is measured; cargo bench --bench promote does that");
+        return;
+    }
+    let (mut rounds, mut dir) = (5, env::temp_dir());
+    for arg in args.iter().filter(|arg| !arg.starts_with("--")) {
+        match arg.split_once('=') {
+            Some(("rounds", value)) => rounds = value.parse().expect("a number"),
+            Some(("dir", value)) => dir = value.into(),
+            _ => panic!("what is {arg}? docs/promote.md has the options"),
+        }
+    }
+    let mut results = Results::new();
+    for (name, files, size) in TREES {
+        measure(&mut results, name, files, size, rounds, &dir);
+    }
+    results.print();
+}
+
+fn measure(results: &mut Results, name: &str, files: usize, size: usize, rounds: usize, dir: &Path) {
+    let dir = tempfile::tempdir_in(dir).expect("a directory");
+    let snapshot = make(dir.path(), files, size);
+    let job = snapshot.parent().expect("a directory").to_path_buf();
+    let copy = dir.path().join("copy");
+    let mut times: [Vec<Duration>; 5] = Default::default();
+    for round in 0..=rounds {
+        let promote = |args: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_chkctl"));
+            command.arg("promote").args(args).arg(&snapshot).arg(&copy);
+            command
+        };
+        let cp = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script, "sh"]).arg(&job).arg(&copy);
+            command
+        };
+        let commands = [
+            promote(&[]),
+            cp("cp -r \"$1\" \"$2\""),
+            cp("cp -r \"$1\" \"$2\" && sync -f \"$2\""),
+            promote(&["--link"]),
+            cp("cp -rl \"$1\" \"$2\""),
+        ];
+        for (mut command, times) in commands.into_iter().zip(&mut times) {
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            let start = Instant::now();
+            assert!(command.status().expect("it runs").success(), "{command:?}");
+            // The first round fills the page cache.
+            if round > 0 {
+                times.push(start.elapsed());
+            }
+            fs::remove_dir_all(&copy).expect("removed");
+            assert!(Command::new("sync").status().expect("it runs").success());
+        }
+    }
+    let [ours, cp, cp_and_sync, link, cp_link] = times.map(median);
+    results.within(name, ours, Other("cp -r and sync", cp_and_sync), 1.0);
+    results.within(name, ours, Other("cp -r", cp), 1.0);
+    results.beside(&format!("{name}, --link"), link, Other("cp -rl", cp_link));
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// A job directory with one checkpoint, half of whose files are in `shared`; gives the checkpoint's.
+fn make(dir: &Path, files: usize, size: usize) -> PathBuf {
+    let job = dir.join("0f9f3a7c7f769c1e9f824984a45f200a");
+    let (chk, shared) = (job.join("chk-7"), job.join("shared"));
+    for dir in [&chk, &shared] {
+        fs::create_dir_all(dir).expect("directories");
+    }
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut subtasks = Vec::new();
+    for index in 0..files {
+        let name = format!("{index:08x}-0000-4000-8000-000000000000");
+        let file = if index % 2 == 0 { chk.join(&name) } else { shared.join(&name) };
+        let mut content = Vec::with_capacity(size);
+        while content.len() < size {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            content.extend_from_slice(&state.to_le_bytes());
+        }
+        fs::write(&file, &content).expect("a file");
+        let path = JavaStr::from(file.to_str().expect("UTF-8")).into_owned();
+        let stream = StreamHandle::File { size: content.len() as i64, path };
+        let handle = OperatorHandle { states: Vec::new(), merging: None, stream };
+        let slot = OperatorSlot { presence: 1, handle: Some(Box::new(handle)) };
+        let state = SubtaskState { managed_operator: slot, ..SubtaskState::default() };
+        subtasks.push(Subtask { index: index as i32, finished: false, state: Some(Box::new(state)) });
+    }
+    let operator = OperatorState {
+        name: "".into(),
+        uid: "".into(),
+        id: "00112233445566778899aabbccddeeff".parse::<OperatorId>().expect("an id"),
+        parallelism: files as i32,
+        max_parallelism: 8_192,
+        chain_length: 0,
+        coordinator: None,
+        subtasks: Subtasks::Some(subtasks),
+    };
+    let metadata = Metadata {
+        version: Version::V4,
+        checkpoint_id: 7,
+        master_states: Vec::new(),
+        operators: vec![operator],
+        properties: None,
+        trailing: Cow::Borrowed(&[]),
+    };
+    fs::write(chk.join("_metadata"), format::encode(&metadata).expect("encodes")).expect("a _metadata");
+    chk
+}
