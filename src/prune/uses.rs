@@ -5,7 +5,7 @@ use super::view::View;
 use crate::model::Location;
 use crate::storage::{EntryKind, Storage as _};
 use crate::survey::SnapshotReport;
-use crate::survey::resolve::PathMaps;
+use crate::survey::resolve::{PathMaps, percent_decoded};
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use std::sync::Arc;
 
@@ -80,19 +80,4 @@ pub fn uses_of(report: &SnapshotReport, tree: &Tree, view: &View<'_>, maps: &Pat
 fn spellings(name: &str) -> impl Iterator<Item = Box<str>> {
     let decoded = name.contains('%').then(|| percent_decoded(name)).flatten();
     std::iter::once(Box::from(name)).chain(decoded)
-}
-
-fn percent_decoded(name: &str) -> Option<Box<str>> {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(bytes).ok().map(String::into_boxed_str)
 }

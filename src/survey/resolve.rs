@@ -174,6 +174,22 @@ fn plain_name(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
+/// What a name is when `%41` stands for `A`, as it does in URIs; `None` where it cannot be read so.
+pub fn percent_decoded(name: &str) -> Option<Box<str>> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(bytes).ok().map(String::into_boxed_str)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

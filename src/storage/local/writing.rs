@@ -25,17 +25,7 @@ impl WriteStorage for LocalStorage {
     }
 
     fn publish(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
-        let path = path_to_write(file)?;
-        let temporary = path.with_file_name(in_progress_name(file.name()));
-        let mut writer = LocalWriter::create(file, temporary.clone())?;
-        writer.write(bytes)?;
-        Box::new(writer).finish()?;
-        if let Err(error) = rename(&temporary, &path) {
-            // What is wrong is said by the first error.
-            let _ = fs::remove_file(&temporary);
-            return Err(failed(file, &error));
-        }
-        sync(directory_of(&path)).map_err(|e| failed(file, &e))
+        write_aside(file, bytes, rename)
     }
 
     fn rename(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
@@ -64,16 +54,7 @@ impl WriteStorage for LocalStorage {
     }
 
     fn replace(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
-        let path = path_to_write(file)?;
-        let temporary = path.with_file_name(in_progress_name(file.name()));
-        let mut writer = LocalWriter::create(file, temporary.clone())?;
-        writer.write(bytes)?;
-        Box::new(writer).finish()?;
-        if let Err(error) = fs::rename(&temporary, &path) {
-            let _ = fs::remove_file(&temporary);
-            return Err(failed(file, &error));
-        }
-        sync(directory_of(&path)).map_err(|e| failed(file, &e))
+        write_aside(file, bytes, |from, to| fs::rename(from, to))
     }
 
     #[cfg(unix)]
@@ -121,6 +102,25 @@ impl WriteStorage for LocalStorage {
     fn hold(&self, dir: &Location) -> Result<Hold, StorageError> {
         copying::hold(dir)
     }
+}
+
+/// Writes a file under another name, and gives it its own by `rename` when it is durable.
+fn write_aside(
+    file: &Location,
+    bytes: &[u8],
+    rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> Result<(), StorageError> {
+    let path = path_to_write(file)?;
+    let temporary = path.with_file_name(in_progress_name(file.name()));
+    let mut writer = LocalWriter::create(file, temporary.clone())?;
+    writer.write(bytes)?;
+    Box::new(writer).finish()?;
+    if let Err(error) = rename(&temporary, &path) {
+        // What is wrong is said by the first error.
+        let _ = fs::remove_file(&temporary);
+        return Err(failed(file, &error));
+    }
+    sync(directory_of(&path)).map_err(|e| failed(file, &e))
 }
 
 /// A local file that is being written.

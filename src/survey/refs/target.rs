@@ -2,7 +2,7 @@
 
 use crate::model::Location;
 use crate::storage::{Details, EntryKind, Storage, StorageError, StorageErrorKind, WalkVisitor};
-use crate::survey::resolve::PathMaps;
+use crate::survey::resolve::{PathMaps, percent_decoded};
 use foldhash::{HashSet, HashSetExt as _};
 use std::sync::{Mutex, PoisonError};
 
@@ -161,19 +161,4 @@ fn spellings(name: &str) -> impl Iterator<Item = Box<str>> {
     let decoded = name.contains('%').then(|| percent_decoded(name)).flatten();
     let named = (!name.is_empty()).then(|| Box::from(name));
     named.into_iter().chain(decoded)
-}
-
-fn percent_decoded(name: &str) -> Option<Box<str>> {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(bytes).ok().map(String::into_boxed_str)
 }
