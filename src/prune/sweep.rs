@@ -77,8 +77,8 @@ pub struct Sweeper<'s> {
     /// Snapshots by directory.
     by_dir: HashMap<DirId, usize>,
     goes: Vec<bool>,
-    /// For each job: the least and greatest id of its complete checkpoints, and when the oldest that stays was completed.
-    spans: HashMap<JobIndex, (u64, u64, Option<Timestamp>)>,
+    /// For each job: the least id of its complete checkpoints, and when the oldest that stays was completed.
+    spans: HashMap<JobIndex, (u64, Option<Timestamp>)>,
     notes: BTreeMap<(Location, &'static str), (String, u64, u64)>,
     out: Sweep,
 }
@@ -143,10 +143,10 @@ impl<'s> Sweeper<'s> {
 
     fn note_span(&mut self, snapshot: &Snapshot, dir: DirId, keep: bool) {
         let Some((Role::Checkpoint(id), job)) = self.seen.layout.role(dir) else { return };
-        let span = self.spans.entry(job).or_insert((id, id, None));
-        (span.0, span.1) = (span.0.min(id), span.1.max(id));
+        let span = self.spans.entry(job).or_insert((id, None));
+        span.0 = span.0.min(id);
         if keep && let Some(time) = snapshot.completed_at {
-            span.2 = Some(span.2.map_or(time, |oldest| oldest.min(time)));
+            span.1 = Some(span.1.map_or(time, |oldest| oldest.min(time)));
         }
     }
 
@@ -277,7 +277,7 @@ impl<'s> Sweeper<'s> {
             Some((Role::TaskOwned, of)) => of == job && tree.entries(other).next().is_some(),
             _ => false,
         });
-        let oldest = self.spans.get(&job)?.2?;
+        let oldest = self.spans.get(&job)?.1?;
         let begun = oldest.checked_sub(self.options.checkpoint_timeout).ok()?;
         (!delicate).then(|| begun.checked_sub(self.options.grace()).ok()).flatten()
     }
@@ -306,7 +306,7 @@ impl<'s> Sweeper<'s> {
     fn abandoned(&mut self, dir: DirId, id: u64, job: JobIndex) {
         let alive = self.alive(job);
         let span = self.spans.get(&job);
-        let before_all = span.is_some_and(|(least, _, _)| id < *least);
+        let before_all = span.is_some_and(|(least, _)| id < *least);
         // A checkpoint that is still being written is younger than its timeout.
         let begun = self.options.checkpoint_timeout;
         let limit = if before_all { Some(self.cutoff) } else { self.cutoff.checked_sub(begun).ok() };
@@ -420,7 +420,7 @@ impl<'s> Sweeper<'s> {
             Some((Role::Checkpoint(id), job)) => {
                 dead(job)
                     || self.begun.dirs.contains(&dir)
-                    || self.spans.get(&job).is_some_and(|(least, _, _)| id < *least)
+                    || self.spans.get(&job).is_some_and(|(least, _)| id < *least)
             }
             Some((Role::Job, job)) => dead(job) && crate::survey::catalog::is_job_id(self.seen.tree.place(dir).name()),
             Some((_, job)) => dead(job),
