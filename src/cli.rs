@@ -27,7 +27,7 @@ mod undelete;
 mod verify;
 
 use crate::model::Location;
-use crate::storage::{LocalStorage, Storage, StorageError, StorageErrorKind};
+use crate::storage::{LocalOnly, Storage, StorageError, StorageErrorKind, Stores};
 use crate::survey::resolve::{PathMap, PathMaps, absolute};
 use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
 use bar::Bar;
@@ -218,7 +218,7 @@ fn set(path: &Option<OsString>) -> Option<&Path> {
 /// What a command works with: options, storage and the place its output goes.
 struct Session {
     globals: Globals,
-    storage: LocalStorage,
+    storage: Stores,
     streams: Streams,
     colour: bool,
     /// Roots of the configuration file.
@@ -240,7 +240,14 @@ impl Session {
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Ok(Session { globals, storage: LocalStorage, streams, colour, roots: config.roots, config_maps: count })
+        Ok(Session {
+            globals,
+            storage: Stores::new(LocalOnly),
+            streams,
+            colour,
+            roots: config.roots,
+            config_maps: count,
+        })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Where files are: a small blocking trait, the local file system behind it, a store in memory, and a
+//! Where files are: a small blocking trait, the local file system behind it, remote stores, a store in memory, and a
 //! double that injects faults.
 //!
 //! [`Storage`] is what a survey needs: looking and reading. [`WriteStorage`] is what a runtime needs on top. Errors keep "it is not there" apart from "it could not be
@@ -9,12 +9,17 @@ mod copy;
 pub mod faulty;
 pub mod local;
 mod memory;
+#[cfg(any(feature = "hdfs", feature = "object-stores"))]
+pub mod remote;
+pub mod settings;
+mod stores;
 mod write;
 
 pub use below::{Below, Details, WalkVisitor};
 pub use copy::{Hold, Part};
 pub use local::LocalStorage;
 pub use memory::{CrashKeep, MemoryStorage};
+pub use stores::{Connect, LocalOnly, Stores};
 pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};
 
 use crate::model::Location;

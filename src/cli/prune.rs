@@ -216,7 +216,7 @@ fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> a
     if args.apply.apply {
         apply::heed_signals();
     }
-    let storage = session.storage;
+    let storage = session.storage.clone();
     let mut locks = args.apply.apply.then(|| apply::lock(&storage, &roots)).transpose()?;
     let bar = session.bar();
     let (prepared, run) = prepare(session, args, &roots, &options, from_file, &bar)?;

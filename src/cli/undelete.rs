@@ -73,7 +73,7 @@ pub(super) fn undelete(session: &mut Session, args: &UndeleteArgs) -> anyhow::Re
         return Ok(Exit::Fine);
     };
     heed_signals();
-    let storage = session.storage;
+    let storage = session.storage.clone();
     let mut locks = lock(&storage, &roots)?;
     let silent = |_| {};
     let back = change::undelete(&storage, &mut locks, &roots, &run, control(None, &silent)).map_err(refused)?;
@@ -101,7 +101,7 @@ pub(super) fn purge(session: &mut Session, args: &PurgeArgs) -> anyhow::Result<E
         return Ok(Exit::Fine);
     }
     heed_signals();
-    let storage = session.storage;
+    let storage = session.storage.clone();
     let mut locks = lock(&storage, &roots)?;
     let what = match &args.run {
         Some(run) => Purge::Run(run.clone()),

@@ -197,9 +197,14 @@ pub fn local_path(place: &Location) -> Result<PathBuf, StorageError> {
     if place.is_local() {
         return Ok(PathBuf::from(place.path()));
     }
+    Err(unsupported(place))
+}
+
+/// The error of a place that this build does not reach.
+pub(super) fn unsupported(place: &Location) -> StorageError {
     let scheme = place.scheme().unwrap_or("file");
     let message = format!("this build of chkctl does not read {scheme}: locations; --map reads a local copy instead");
-    Err(StorageError::new(StorageErrorKind::Unsupported, place, message))
+    StorageError::new(StorageErrorKind::Unsupported, place, message)
 }
 
 /// The path without links. Only what has the same text as a place is one.
