@@ -9,10 +9,12 @@ mod demo;
 mod diagnose;
 mod diff;
 mod files;
+mod generate;
 mod inspect;
 mod keep;
 mod latest;
 mod list;
+mod metrics;
 mod pin;
 mod promote;
 mod prune;
@@ -111,6 +113,7 @@ enum Command {
     Unpin(pin::UnpinArgs),
     Tag(pin::TagArgs),
     Demo(demo::DemoArgs),
+    Generate(generate::GenerateArgs),
 }
 
 /// How a run ended (`docs/cli.md`).
@@ -187,6 +190,7 @@ impl Command {
             Command::Unpin(args) => pin::unpin(session, args),
             Command::Tag(args) => pin::tag_snapshots(session, args),
             Command::Demo(args) => demo::run(session, args),
+            Command::Generate(args) => generate::run(session, args),
         }?;
         session.flush()?;
         Ok(exit)

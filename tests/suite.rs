@@ -16,6 +16,7 @@ mod suite {
     mod diagnose;
     mod diff;
     mod flink;
+    mod generate;
     mod golden;
     mod hostile;
     mod metrics;

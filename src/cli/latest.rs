@@ -3,7 +3,9 @@
 use super::bar::Bar;
 use super::compat::CompatArgs;
 use super::deep::DeepArgs;
-use super::{Exit, Session};
+use super::metrics::{Counted, MetricsArgs, ages};
+use super::{Exit, Session, exit_code};
+use crate::render::metrics::{Command, RunMetrics};
 use crate::render::report::why;
 use crate::render::{Escaped, json_time, time};
 use crate::survey::SnapshotReport;
@@ -31,6 +33,8 @@ pub struct LatestArgs {
     compat: CompatArgs,
     #[command(flatten)]
     deep: DeepArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 }
 
 #[derive(Serialize)]
@@ -51,12 +55,24 @@ struct SkippedJson {
 }
 
 pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Exit> {
+    let mut found = None;
+    let exit = latest(session, args, &mut found);
+    let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
+    let tell = |metrics: &mut RunMetrics, now| {
+        // It stops at the first that is good, so that nothing can be counted.
+        metrics.last_restorable_age = ages(&found.iter().map(Counted::of).collect::<Vec<_>>(), now);
+    };
+    let written = args.metrics.write(Command::Latest, &args.roots, code, tell);
+    // What went wrong first is what is said.
+    exit.and_then(|exit| written.map(|()| exit))
+}
+
+fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotReport>) -> anyhow::Result<Exit> {
     let target = args.compat.target()?;
     let roots = session.roots(&args.roots)?;
     let deep = args.deep.start()?;
     let catalog = session.scan(&roots)?;
     let mut skipped = Vec::new();
-    let mut found = None;
     {
         let bar = Bar::none();
         let judge = session.judge(&bar, &catalog.snapshots, false);
@@ -74,7 +90,7 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
                 deep.examine(&judge, snapshot, &mut report);
             }
             if is_good(&report) {
-                found = Some(report);
+                *found = Some(report);
                 break;
             }
             let stop = report.verdict == Verdict::Unknown && !args.skip_unknown;
@@ -96,14 +112,14 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
             completed_at: found.as_ref().and_then(|report| json_time(report.completed_at)),
             skipped: skipped.iter().map(skipped_json).collect(),
         })?;
-    } else if let Some(report) = &found {
+    } else if let Some(report) = &*found {
         let path = report.path.to_string();
         // A script gets the name as it is; a terminal must not be written to by it.
         let line = if io::stdout().is_terminal() { Escaped(&path).to_string() } else { path };
         session.print(&format!("{line}\n"))?;
     }
     let unknown = skipped.iter().any(|report| report.verdict == Verdict::Unknown);
-    Ok(match (found, unknown) {
+    Ok(match (&*found, unknown) {
         (Some(_), _) => Exit::Fine,
         (None, true) => Exit::NoVerdict,
         (None, false) => Exit::Findings,

@@ -5,6 +5,7 @@ mod metrics;
 
 use super::bar::Bar;
 use super::keep::{self, KeepArgs};
+use super::metrics::MetricsArgs;
 use super::{Exit, Session, exit_code, explain, failure};
 use crate::change::{self, Outcome, Purged, RunId};
 use crate::model::Location;
@@ -12,6 +13,7 @@ use crate::plan::{self, Plan};
 use crate::prune::options::GroupBy;
 use crate::prune::{self, Options, Prepared};
 use crate::render::Escaped;
+use crate::render::metrics::{Command, RunMetrics};
 use crate::render::prune::{PruneJson, is_obstacle, plan_text, summary};
 use crate::retention::Order;
 use crate::runtime::duration::parse_duration;
@@ -100,9 +102,8 @@ struct ApplyArgs {
     /// Remove so many files in a second at most.
     #[arg(long, value_name = "N")]
     max_per_second: Option<NonZeroU32>,
-    /// Write what happened to this file, for Prometheus (textfile collector).
-    #[arg(long, value_name = "FILE")]
-    metrics: Option<OsString>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -184,13 +185,11 @@ struct Run {
 pub(super) fn run(session: &mut Session, args: &PruneArgs) -> anyhow::Result<Exit> {
     let mut done = Run::default();
     let exit = prune_or_resume(session, args, &mut done);
-    if let Some(path) = &args.apply.metrics {
-        let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
-        let written = metrics::write(Path::new(path), &done, code, apply::clock());
-        // What went wrong first is what is said.
-        return exit.and_then(|exit| written.map(|()| exit));
-    }
-    exit
+    let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
+    let tell = |metrics: &mut RunMetrics, now| metrics::tell(&done, metrics, now);
+    let written = args.apply.metrics.write(Command::Prune, &args.roots, code, tell);
+    // What went wrong first is what is said.
+    exit.and_then(|exit| written.map(|()| exit))
 }
 
 fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> anyhow::Result<Exit> {

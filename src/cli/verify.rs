@@ -3,8 +3,10 @@
 use super::bar::Bar;
 use super::compat::CompatArgs;
 use super::deep::{self, DeepArgs};
-use super::{Exit, Session};
+use super::metrics::{Counted, MetricsArgs, count};
+use super::{Exit, Session, exit_code};
 use crate::render::Bytes;
+use crate::render::metrics::{Command, RunMetrics};
 use crate::render::report::{ReportsJson, Summary, verify_text};
 use crate::seal::{self, Checked};
 use crate::survey::finding::Verdict;
@@ -33,9 +35,26 @@ pub struct VerifyArgs {
     compat: CompatArgs,
     #[command(flatten)]
     deep: DeepArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 }
 
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let mut judged = Vec::new();
+    let exit = verify(session, args, &mut judged);
+    let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
+    let tell = |metrics: &mut RunMetrics, now| {
+        // A run that did not come to judge knows nothing, not that there are none.
+        if exit.is_ok() {
+            count(metrics, &judged, now);
+        }
+    };
+    let written = args.metrics.write(Command::Verify, &args.places, code, tell);
+    // What went wrong first is what is said.
+    exit.and_then(|exit| written.map(|()| exit))
+}
+
+fn verify(session: &mut Session, args: &VerifyArgs, judged: &mut Vec<Counted>) -> anyhow::Result<Exit> {
     let target = args.compat.target()?;
     let places = session.roots(&args.places)?;
     let deep = args.deep.start()?;
@@ -56,6 +75,7 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
     if args.checksums {
         compare_with_seals(session, &catalog.snapshots, &mut reports);
     }
+    judged.extend(reports.iter().map(Counted::of));
     if session.globals.json {
         session.print_json(&ReportsJson::new(&reports, None, true))?;
     } else {

@@ -10,15 +10,15 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-/// When the last run that succeeded was, in seconds since 1970. It outlives runs that fail.
-const LAST_SUCCESS: &str = "chkctl_prune_last_success_timestamp_seconds";
-/// A file that is to be read for [`LAST_SUCCESS`] is smaller.
+/// A file that is to be read for the time of the last success is smaller.
 const LARGEST: u64 = 4 << 20;
 
 /// Families of samples. All are gauges: a file has no memory to count on in. Text is the same for the same samples, whatever
 /// the order they came in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metrics {
+    /// Labels that every sample has, which come first.
+    common: Vec<(&'static str, String)>,
     families: BTreeMap<&'static str, Family>,
 }
 
@@ -30,15 +30,24 @@ struct Family {
 }
 
 impl Metrics {
+    /// None yet. All samples are going to have these labels: a collector that reads several files takes no sample twice.
+    pub fn labelled(common: Vec<(&'static str, String)>) -> Self {
+        Metrics { common, families: BTreeMap::new() }
+    }
+
     /// A gauge, with samples as they are added to it. Names and labels are of letters, digits and underscores.
     pub fn gauge(&mut self, name: &'static str, help: &'static str) -> Gauge<'_> {
         debug_assert!(is_name(name), "{name}");
-        Gauge(self.families.entry(name).or_insert_with(|| Family { help, samples: BTreeMap::new() }))
+        let family = self.families.entry(name).or_insert_with(|| Family { help, samples: BTreeMap::new() });
+        Gauge { common: &self.common, family }
     }
 }
 
 /// A family that samples are added to. Of two with the same labels the last counts.
-pub struct Gauge<'m>(&'m mut Family);
+pub struct Gauge<'m> {
+    common: &'m [(&'static str, String)],
+    family: &'m mut Family,
+}
 
 impl Gauge<'_> {
     /// Adds a sample without labels, where its value is known.
@@ -49,17 +58,23 @@ impl Gauge<'_> {
     /// Adds a sample with labels, where its value is known.
     pub fn set_labelled(&mut self, labels: &[(&'static str, &str)], value: impl Into<Option<u64>>) -> &mut Self {
         let Some(value) = value.into() else { return self };
-        let mut text = String::new();
-        for (index, (name, label)) in labels.iter().enumerate() {
-            debug_assert!(is_name(name), "{name}");
-            let _ = write!(text, "{}{name}=\"{}\"", if index == 0 { "{" } else { "," }, Quoted(label));
-        }
-        if !labels.is_empty() {
-            text.push('}');
-        }
-        self.0.samples.insert(text, value.to_string());
+        let common = self.common.iter().map(|(name, label)| (*name, label.as_str()));
+        self.family.samples.insert(labels_text(common.chain(labels.iter().copied())), value.to_string());
         self
     }
+}
+
+/// Labels in the text format; nothing where there are none.
+fn labels_text<'l>(labels: impl Iterator<Item = (&'static str, &'l str)>) -> String {
+    let mut text = String::new();
+    for (name, label) in labels {
+        debug_assert!(is_name(name), "{name}");
+        let _ = write!(text, "{}{name}=\"{}\"", if text.is_empty() { "{" } else { "," }, Quoted(label));
+    }
+    if !text.is_empty() {
+        text.push('}');
+    }
+    text
 }
 
 impl fmt::Display for Metrics {
@@ -97,13 +112,60 @@ fn is_name(name: &str) -> bool {
     name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
 }
 
-/// What a run of `prune` has to tell. What is not known, since the run did not come that far, is `None` or empty, and then there
-/// is no such line.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PruneMetrics {
+/// The commands that write metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `chkctl latest`.
+    Latest,
+    /// `chkctl prune`.
+    Prune,
+    /// `chkctl verify`.
+    Verify,
+}
+
+impl Command {
+    /// Its name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Command::Latest => "latest",
+            Command::Prune => "prune",
+            Command::Verify => "verify",
+        }
+    }
+
+    /// The families that tell when it ended, when it last succeeded, and its exit code.
+    fn families(self) -> [&'static str; 3] {
+        match self {
+            Command::Latest => [
+                "chkctl_latest_last_run_timestamp_seconds",
+                "chkctl_latest_last_success_timestamp_seconds",
+                "chkctl_latest_exit_code",
+            ],
+            Command::Prune => [
+                "chkctl_prune_last_run_timestamp_seconds",
+                "chkctl_prune_last_success_timestamp_seconds",
+                "chkctl_prune_exit_code",
+            ],
+            Command::Verify => [
+                "chkctl_verify_last_run_timestamp_seconds",
+                "chkctl_verify_last_success_timestamp_seconds",
+                "chkctl_verify_exit_code",
+            ],
+        }
+    }
+}
+
+/// What a run has to tell. What is not known, since the run did not come that far or looked for something else, is `None` or
+/// empty, and then there is no such line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunMetrics {
+    /// The command.
+    pub command: Command,
+    /// The places that it was asked about, as they were given.
+    pub roots: Vec<String>,
     /// When the run ended, in seconds since 1970.
     pub finished: u64,
-    /// When the last run that succeeded ended: this one, or what [`last_success`] reads of the file before.
+    /// When the last run that succeeded ended: this one, or what [`RunMetrics::last_success_in`] reads of the file before.
     pub last_success: Option<u64>,
     /// The exit code of the run.
     pub exit_code: u8,
@@ -123,48 +185,78 @@ pub struct PruneMetrics {
     pub refused: Vec<(String, u64)>,
 }
 
-/// The text of a run of `prune`.
-pub fn prune_metrics(run: &PruneMetrics) -> String {
-    let mut metrics = Metrics::default();
-    let mut all = |name, help, label, samples: &[(String, u64)]| {
-        let mut gauge = metrics.gauge(name, help);
-        for (value, count) in samples {
-            gauge.set_labelled(&[(label, value)], *count);
+impl RunMetrics {
+    /// What every run can tell.
+    pub fn new(command: Command, roots: Vec<String>, finished: u64, exit_code: u8) -> Self {
+        RunMetrics {
+            command,
+            roots,
+            finished,
+            last_success: (exit_code == 0).then_some(finished),
+            exit_code,
+            last_restorable_age: Vec::new(),
+            snapshots: Vec::new(),
+            missing_files: None,
+            orphan_files: None,
+            orphan_bytes: None,
+            reclaimed_bytes: None,
+            refused: Vec::new(),
         }
-    };
-    all(
-        "chkctl_last_restorable_age_seconds",
-        "Age of the newest snapshot of a job that can be restored.",
-        "job",
-        &run.last_restorable_age,
-    );
-    all("chkctl_snapshots", "Snapshots below the roots, by verdict.", "state", &run.snapshots);
-    all("chkctl_prune_refused", "What the last prune left alone, by the code of the reason.", "reason", &run.refused);
-    for (name, help, value) in [
-        ("chkctl_missing_files", "Files that snapshots refer to and that are not there.", run.missing_files),
-        ("chkctl_orphan_files", "Files that no snapshot refers to.", run.orphan_files),
-        ("chkctl_orphan_bytes", "Size of the files that no snapshot refers to.", run.orphan_bytes),
-        ("chkctl_prune_reclaimed_bytes", "Bytes that the last prune removed or put aside.", run.reclaimed_bytes),
-        ("chkctl_prune_last_run_timestamp_seconds", "When the last prune ended.", Some(run.finished)),
-        (LAST_SUCCESS, "When the last prune that succeeded ended.", run.last_success),
-        ("chkctl_prune_exit_code", "Exit code of the last prune.", Some(run.exit_code.into())),
-    ] {
-        metrics.gauge(name, help).set(value);
     }
-    metrics.to_string()
-}
 
-/// When the last run that succeeded ended, by a file that [`write_metrics`] wrote: seconds since 1970. `None` where there is no
-/// such file, or no such line in it, or not in the way that it was written.
-pub fn last_success(path: &Path) -> Option<u64> {
-    // Opening a pipe would wait for a writer.
-    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let mut content = Vec::new();
-    File::open(path).ok()?.take(LARGEST).read_to_end(&mut content).ok()?;
-    let content = String::from_utf8_lossy(&content);
-    let mut values = content.lines().filter_map(|line| line.strip_prefix(LAST_SUCCESS)?.strip_prefix(' '));
-    let value = values.next()?;
-    value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok())?
+    /// Labels that keep the samples of this command and these roots apart from those of others.
+    fn labels(&self) -> Vec<(&'static str, String)> {
+        vec![("command", self.command.name().to_owned()), ("roots", self.roots.join(" "))]
+    }
+
+    /// The text of the run.
+    pub fn text(&self) -> String {
+        let mut metrics = Metrics::labelled(self.labels());
+        let mut all = |name, help, label, samples: &[(String, u64)]| {
+            let mut gauge = metrics.gauge(name, help);
+            for (value, count) in samples {
+                gauge.set_labelled(&[(label, value)], *count);
+            }
+        };
+        all(
+            "chkctl_last_restorable_age_seconds",
+            "Age of the newest snapshot of a job that can be restored.",
+            "job",
+            &self.last_restorable_age,
+        );
+        all("chkctl_snapshots", "Snapshots below the roots, by verdict.", "state", &self.snapshots);
+        let refused = "What the last prune left alone, by the code of the reason.";
+        all("chkctl_prune_refused", refused, "reason", &self.refused);
+        let [last_run, last_success, exit_code] = self.command.families();
+        for (name, help, value) in [
+            ("chkctl_missing_files", "Files that snapshots refer to and that are not there.", self.missing_files),
+            ("chkctl_orphan_files", "Files that no snapshot refers to.", self.orphan_files),
+            ("chkctl_orphan_bytes", "Size of the files that no snapshot refers to.", self.orphan_bytes),
+            ("chkctl_prune_reclaimed_bytes", "Bytes that the last prune removed or put aside.", self.reclaimed_bytes),
+            (last_run, "When the last run ended.", Some(self.finished)),
+            (last_success, "When the last run that succeeded ended.", self.last_success),
+            (exit_code, "Exit code of the last run.", Some(self.exit_code.into())),
+        ] {
+            metrics.gauge(name, help).set(value);
+        }
+        metrics.to_string()
+    }
+
+    /// When the last run of the same command for the same roots that succeeded ended, by a file that [`write_metrics`] wrote:
+    /// seconds since 1970. `None` where there is no such file, or no such line in it, or not in the way that it was written.
+    pub fn last_success_in(&self, path: &Path) -> Option<u64> {
+        // Opening a pipe would wait for a writer.
+        fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let mut content = Vec::new();
+        File::open(path).ok()?.take(LARGEST).read_to_end(&mut content).ok()?;
+        let content = String::from_utf8_lossy(&content);
+        let labels = self.labels();
+        let [_, last_success, _] = self.command.families();
+        let start =
+            format!("{last_success}{} ", labels_text(labels.iter().map(|(name, label)| (*name, label.as_str()))));
+        let value = content.lines().find_map(|line| line.strip_prefix(&start))?;
+        value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok())?
+    }
 }
 
 /// Makes `text` the content of a file, as a whole or not at all, readable by all (mode 0644): a collector may read at any time,

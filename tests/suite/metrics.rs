@@ -1,6 +1,7 @@
 //! The metrics file: what a collector reads, by a strict reader of the text format of Prometheus.
 
-use chkctl::render::metrics::{Metrics, PruneMetrics, last_success, prune_metrics, write_metrics};
+use super::catalog::Layout;
+use chkctl::render::metrics::{Command, Metrics, RunMetrics, write_metrics};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -83,12 +84,10 @@ fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     (family, labels, value.parse().unwrap_or_else(|_| panic!("{line}: {value:?}")))
 }
 
-fn run() -> PruneMetrics {
+fn run() -> RunMetrics {
     let pairs = |pairs: &[(&str, u64)]| pairs.iter().map(|(text, n)| ((*text).to_owned(), *n)).collect();
-    PruneMetrics {
-        finished: 1_800_000_000,
+    RunMetrics {
         last_success: Some(1_700_000_000),
-        exit_code: 3,
         last_restorable_age: pairs(&[("/ck/b", 20), ("/ck/a", 10)]),
         snapshots: pairs(&[("restorable", 2), ("broken", 1)]),
         missing_files: Some(4),
@@ -96,12 +95,13 @@ fn run() -> PruneMetrics {
         orphan_bytes: Some(u64::MAX),
         reclaimed_bytes: Some(0),
         refused: pairs(&[("job-alive", 1)]),
+        ..RunMetrics::new(Command::Prune, vec!["/ck".to_owned()], 1_800_000_000, 3)
     }
 }
 
 #[test]
 fn a_run_of_prune_is_told_in_the_text_format() {
-    let text = prune_metrics(&run());
+    let text = run().text();
     let families = read(&text);
     let names: Vec<&str> = families.keys().map(String::as_str).collect();
     assert_eq!(
@@ -119,21 +119,25 @@ fn a_run_of_prune_is_told_in_the_text_format() {
             "chkctl_snapshots",
         ]
     );
-    let labels = |label: &str, value: &str| vec![(label.to_owned(), value.to_owned())];
+    let common = || [("command", "prune"), ("roots", "/ck")];
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<_> {
+        pairs.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+    };
+    let labels = |label, value| pairs(&[&common()[..], &[(label, value)]].concat());
     let age = &families["chkctl_last_restorable_age_seconds"];
     assert_eq!(*age, [(labels("job", "/ck/a"), 10.0), (labels("job", "/ck/b"), 20.0)]);
     assert_eq!(families["chkctl_prune_refused"], [(labels("reason", "job-alive"), 1.0)]);
-    assert_eq!(families["chkctl_prune_exit_code"], [(vec![], 3.0)]);
-    assert!(text.contains("\nchkctl_orphan_bytes 18446744073709551615\n"), "to the last byte: {text}");
+    assert_eq!(families["chkctl_prune_exit_code"], [(pairs(&common()), 3.0)]);
+    assert!(text.contains("\"} 18446744073709551615\n"), "to the last byte: {text}");
     let mut other_order = run();
     other_order.last_restorable_age.reverse();
     other_order.snapshots.reverse();
-    assert_eq!(prune_metrics(&other_order), text);
+    assert_eq!(other_order.text(), text);
 }
 
 #[test]
 fn what_a_run_does_not_know_has_no_line() {
-    let text = prune_metrics(&PruneMetrics { finished: 5, exit_code: 5, ..PruneMetrics::default() });
+    let text = RunMetrics::new(Command::Prune, Vec::new(), 5, 5).text();
     let names: Vec<String> = read(&text).into_keys().collect();
     assert_eq!(names, ["chkctl_prune_exit_code", "chkctl_prune_last_run_timestamp_seconds"]);
 }
@@ -204,18 +208,23 @@ fn what_is_no_plain_file_is_not_replaced() {
 fn the_time_of_the_last_success_outlives_a_run_that_failed() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("chkctl.prom");
-    assert_eq!(last_success(&path), None);
-    write_metrics(&path, &prune_metrics(&run())).expect("written");
-    let failed = PruneMetrics { last_success: last_success(&path), finished: 1_900_000_000, ..run() };
-    write_metrics(&path, &prune_metrics(&failed)).expect("written");
-    assert_eq!(last_success(&path), Some(1_700_000_000));
+    assert_eq!(run().last_success_in(&path), None);
+    write_metrics(&path, &run().text()).expect("written");
+    let failed = RunMetrics { last_success: run().last_success_in(&path), finished: 1_900_000_000, ..run() };
+    write_metrics(&path, &failed.text()).expect("written");
+    assert_eq!(run().last_success_in(&path), Some(1_700_000_000));
+    let others =
+        [RunMetrics { roots: vec!["/other".to_owned()], ..run() }, RunMetrics { command: Command::Verify, ..run() }];
+    for other in others {
+        assert_eq!(other.last_success_in(&path), None, "another command, or other roots");
+    }
 }
 
 #[test]
 fn a_time_of_the_last_success_that_is_none_is_dropped() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("chkctl.prom");
-    let name = "chkctl_prune_last_success_timestamp_seconds";
+    let name = "chkctl_prune_last_success_timestamp_seconds{command=\"prune\",roots=\"/ck\"}";
     for (text, wanted) in [
         (format!("{name} 12\n"), Some(12)),
         (format!("other 1\n# HELP {name} x\n# TYPE {name} gauge\n{name} 12\n"), Some(12)),
@@ -227,14 +236,44 @@ fn a_time_of_the_last_success_that_is_none_is_dropped() {
         (format!("{name} 1e9\n"), None),
         (format!("{name} NaN\n"), None),
         (format!("{name} 99999999999999999999\n"), None),
-        (format!("{name}{{job=\"a\"}} 12\n"), None),
+        ("chkctl_prune_last_success_timestamp_seconds 12\n".to_owned(), None),
         (format!("{name}x 12\n"), None),
     ] {
         fs::write(&path, &text).expect("written");
-        assert_eq!(last_success(&path), wanted, "{text}");
+        assert_eq!(run().last_success_in(&path), wanted, "{text}");
     }
     fs::write(&path, [0xFF, b'\n'].into_iter().chain(format!("{name} 12\n").bytes()).collect::<Vec<_>>())
         .expect("written");
-    assert_eq!(last_success(&path), Some(12));
-    assert_eq!(last_success(dir.path()), None);
+    assert_eq!(run().last_success_in(&path), Some(12));
+    assert_eq!(run().last_success_in(dir.path()), None);
+}
+
+/// Runs a command and gives its exit code and what it wrote.
+fn told_by(layout: &Layout, words: &str, file: &Path) -> (i32, BTreeMap<String, Vec<Sample>>) {
+    let run = layout.chkctl(words.split(' ').chain(["--metrics", file.to_str().expect("UTF-8")]));
+    (run.status, read(&fs::read_to_string(file).unwrap_or_else(|_| panic!("{}", run.stderr))))
+}
+
+#[test]
+fn verify_latest_and_prune_tell_collectors_of_one_tree_and_no_sample_twice() {
+    let layout = Layout::new();
+    layout.put("ck/0123456789abcdef0123456789abcdef/chk-7", 2);
+    let collected = tempfile::tempdir().expect("a directory");
+    let mut all = HashSet::new();
+    for (command, words) in [("verify", "verify ck"), ("latest", "latest ck"), ("prune", "prune ck --keep-last 1")] {
+        let (status, told) = told_by(&layout, words, &collected.path().join(format!("{command}.prom")));
+        assert_eq!(status, 0, "{words}");
+        let own = |what: &str| &told[&format!("chkctl_{command}_{what}")];
+        assert_eq!(own("exit_code")[0].1, 0.0);
+        assert_eq!(own("last_success_timestamp_seconds"), own("last_run_timestamp_seconds"));
+        let ages = &told["chkctl_last_restorable_age_seconds"];
+        assert!(ages[0].0.iter().any(|(label, job)| label == "job" && job.ends_with("0123456789abcdef")), "{ages:?}");
+        for (family, samples) in told {
+            let fresh = |labels: Vec<_>| all.insert((family.clone(), labels));
+            assert!(samples.into_iter().map(|(labels, _)| labels).all(fresh), "{family} twice");
+        }
+    }
+    let (status, told) = told_by(&layout, "verify none", &collected.path().join("none.prom"));
+    assert_eq!((status, told["chkctl_verify_exit_code"][0].1), (5, 5.0));
+    assert!(!told.contains_key("chkctl_snapshots"), "nothing was counted: {told:?}");
 }
