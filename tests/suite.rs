@@ -20,6 +20,7 @@ mod suite {
     mod golden;
     mod hostile;
     mod metrics;
+    mod operations;
     mod pins;
     mod prune_flink;
     mod refs;

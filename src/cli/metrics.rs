@@ -1,6 +1,7 @@
 //! What a run tells a monitoring system.
 
 use super::Exit;
+use crate::model::Location;
 use crate::render::metrics::{Command, RunMetrics, write_metrics};
 use crate::survey::{SnapshotReport, Verdict};
 use anyhow::Context as _;
@@ -54,11 +55,17 @@ impl Counted {
     pub(super) fn of(report: &SnapshotReport) -> Self {
         Counted {
             verdict: report.verdict,
-            job: report.path.parent().map(|dir| dir.to_string()),
+            job: job_of(&report.path),
             completed_at: report.completed_at,
             missing: report.files.missing,
         }
     }
+}
+
+/// What the job of a snapshot is called: the directory that it lies in, in one spelling whoever asks.
+pub(super) fn job_of(snapshot: &Location) -> Option<String> {
+    let dir = snapshot.parent()?;
+    Some(if dir.is_local() { dir.path().to_owned() } else { dir.to_string() })
 }
 
 /// Adds what is known of all snapshots that a run judged.

@@ -1,4 +1,4 @@
-//! The guide for unattended runs: every command in it is one that chkctl has, with options that it has.
+//! The guides for unattended runs: every command in them is one that chkctl has, with options that it has.
 
 use super::support::{Run, command};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,10 +6,14 @@ use std::fs;
 use std::path::Path;
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// The blocks of code of the guide: language and text.
-fn blocks() -> Vec<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cron.md");
-    let text = fs::read_to_string(path).expect("docs/cron.md");
+/// The guide for pruning by the clock.
+const CRON: &str = "docs/cron.md";
+/// The guide for all else.
+pub(super) const OPERATIONS: &str = "docs/operations.md";
+
+/// The blocks of code of a guide: language and text.
+fn blocks(guide: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(guide)).expect(guide);
     let mut blocks = Vec::new();
     for (index, part) in text.split("\n```").enumerate() {
         if index % 2 == 1 {
@@ -20,8 +24,8 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
-fn blocks_of(language: &str) -> Vec<String> {
-    blocks().into_iter().filter(|(other, _)| other == language).map(|(_, code)| code).collect()
+pub(super) fn blocks_of(guide: &str, language: &str) -> Vec<String> {
+    blocks(guide).into_iter().filter(|(other, _)| other == language).map(|(_, code)| code).collect()
 }
 
 /// The words of a command line of a shell, with no more quoting than the guide has.
@@ -35,7 +39,7 @@ fn calls(words: &[String]) -> Vec<Vec<String>> {
     let mut open: Vec<Vec<String>> = Vec::new();
     for word in words {
         let start = word.trim_start_matches("$(");
-        if start.rsplit('/').next() == Some("chkctl") {
+        if start.rsplit('/').next() == Some("chkctl") && (open.is_empty() || start != word) {
             open.push(Vec::new());
             continue;
         }
@@ -50,7 +54,7 @@ fn calls(words: &[String]) -> Vec<Vec<String>> {
 }
 
 /// The lists of `command` and `args` of all containers in a document.
-fn containers(yaml: &Yaml, found: &mut Vec<Vec<String>>) {
+pub(super) fn containers(yaml: &Yaml, found: &mut Vec<Vec<String>>) {
     match yaml {
         Yaml::Hash(map) => {
             let list = |key: &str| match map.get(&Yaml::String(key.to_owned())) {
@@ -69,9 +73,9 @@ fn containers(yaml: &Yaml, found: &mut Vec<Vec<String>>) {
 }
 
 /// The calls of chkctl in blocks of a language.
-fn calls_in(language: &str) -> Vec<Vec<String>> {
+fn calls_in(guide: &str, language: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    for block in blocks_of(language) {
+    for block in blocks_of(guide, language) {
         if language == "yaml" {
             let documents = YamlLoader::load_from_str(&block).expect("YAML");
             let mut all = Vec::new();
@@ -106,7 +110,7 @@ fn option(word: &str) -> String {
 #[test]
 fn every_kind_of_schedule_in_the_guide_calls_prune_in_the_same_way() {
     let policy = |language: &str| {
-        let mut calls = calls_in(language);
+        let mut calls = calls_in(CRON, language);
         assert_eq!(calls.len(), 1, "{language}: {calls:?}");
         let call = calls.pop().expect("a call").join(" ").replace('=', " ");
         call.split(" --metrics").next().expect("a policy").to_owned()
@@ -118,11 +122,14 @@ fn every_kind_of_schedule_in_the_guide_calls_prune_in_the_same_way() {
 }
 
 #[test]
-fn every_command_and_option_in_the_guide_is_there() {
+fn every_command_and_option_in_the_guides_is_there() {
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut checked = 0;
     let mut wrong = Vec::new();
-    for call in ["crontab", "ini", "yaml", "sh"].iter().flat_map(|language| calls_in(language)) {
+    let all = [CRON, OPERATIONS].into_iter().flat_map(|guide| {
+        ["crontab", "ini", "yaml", "sh"].into_iter().flat_map(move |language| calls_in(guide, language))
+    });
+    for call in all {
         let (subcommand, arguments) = call.split_first().expect("a command");
         let options = known.entry(subcommand.clone()).or_insert_with(|| options_of(subcommand));
         for name in arguments.iter().filter(|word| word.starts_with('-')).map(|word| option(word)) {
@@ -139,8 +146,7 @@ fn every_command_and_option_in_the_guide_is_there() {
 /// Options that the prose names, in backquotes.
 #[test]
 fn every_option_that_the_guide_speaks_of_is_one_of_prune_or_pin() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cron.md");
-    let text = fs::read_to_string(path).expect("docs/cron.md");
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(CRON)).expect(CRON);
     let options: BTreeSet<String> = ["prune", "pin"].iter().flat_map(|name| options_of(name)).collect();
     let prose: Vec<&str> = text.split("\n```").step_by(2).collect();
     let spans = prose.iter().flat_map(|part| part.split('`').skip(1).step_by(2));
@@ -155,7 +161,7 @@ fn every_option_that_the_guide_speaks_of_is_one_of_prune_or_pin() {
 
 #[test]
 fn the_line_for_cron_is_one_that_cron_takes() {
-    let block = blocks_of("crontab").concat();
+    let block = blocks_of(CRON, "crontab").concat();
     let lines: Vec<&str> = block.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).collect();
     assert_eq!(lines.len(), 1, "cron knows no continued lines");
     assert!(!lines[0].contains('%'), "cron takes a percent sign for the end of the line");

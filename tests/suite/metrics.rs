@@ -259,7 +259,7 @@ fn verify_latest_and_prune_tell_collectors_of_one_tree_and_no_sample_twice() {
     let layout = Layout::new();
     layout.put("ck/0123456789abcdef0123456789abcdef/chk-7", 2);
     let collected = tempfile::tempdir().expect("a directory");
-    let mut all = HashSet::new();
+    let (mut all, mut jobs) = (HashSet::new(), HashSet::new());
     for (command, words) in [("verify", "verify ck"), ("latest", "latest ck"), ("prune", "prune ck --keep-last 1")] {
         let (status, told) = told_by(&layout, words, &collected.path().join(format!("{command}.prom")));
         assert_eq!(status, 0, "{words}");
@@ -267,12 +267,13 @@ fn verify_latest_and_prune_tell_collectors_of_one_tree_and_no_sample_twice() {
         assert_eq!(own("exit_code")[0].1, 0.0);
         assert_eq!(own("last_success_timestamp_seconds"), own("last_run_timestamp_seconds"));
         let ages = &told["chkctl_last_restorable_age_seconds"];
-        assert!(ages[0].0.iter().any(|(label, job)| label == "job" && job.ends_with("0123456789abcdef")), "{ages:?}");
+        jobs.extend(ages.iter().flat_map(|(labels, _)| labels.iter().filter(|(label, _)| label == "job").cloned()));
         for (family, samples) in told {
             let fresh = |labels: Vec<_>| all.insert((family.clone(), labels));
             assert!(samples.into_iter().map(|(labels, _)| labels).all(fresh), "{family} twice");
         }
     }
+    assert_eq!(jobs.len(), 1, "one job has one name: {jobs:?}");
     let (status, told) = told_by(&layout, "verify none", &collected.path().join("none.prom"));
     assert_eq!((status, told["chkctl_verify_exit_code"][0].1), (5, 5.0));
     assert!(!told.contains_key("chkctl_snapshots"), "nothing was counted: {told:?}");

@@ -1,6 +1,6 @@
 //! What a prune tells a monitoring system.
 
-use super::super::metrics::{Counted, count};
+use super::super::metrics::{Counted, count, job_of};
 use super::Run;
 use crate::prune::seen::Snapshot;
 use crate::render::metrics::RunMetrics;
@@ -17,7 +17,7 @@ pub(super) fn tell(run: &Run, metrics: &mut RunMetrics, now: Timestamp) {
     metrics.refused = counts(prepared.plan.refused.iter().map(|refused| refused.code.clone()));
     let counted = |snapshot: &Snapshot| Counted {
         verdict: snapshot.verdict,
-        job: snapshot.path.parent().map(|dir| dir.to_string()),
+        job: job_of(&snapshot.path),
         completed_at: snapshot.completed_at,
         missing: snapshot.missing,
     };
