@@ -29,7 +29,7 @@ mod undelete;
 mod verify;
 
 use crate::model::Location;
-use crate::storage::{LocalOnly, Storage, StorageError, StorageErrorKind, Stores};
+use crate::storage::{LocalOnly, Remembered, Storage, StorageError, StorageErrorKind, Stores};
 use crate::survey::resolve::{PathMap, PathMaps, absolute};
 use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
 use bar::Bar;
@@ -223,6 +223,8 @@ fn set(path: &Option<OsString>) -> Option<&Path> {
 struct Session {
     globals: Globals,
     storage: Stores,
+    /// The same for commands and parts of them that only look: a listing is asked for once.
+    seen: Remembered<Stores>,
     streams: Streams,
     colour: bool,
     /// Roots of the configuration file.
@@ -244,14 +246,9 @@ impl Session {
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        Ok(Session {
-            globals,
-            storage: Stores::new(LocalOnly),
-            streams,
-            colour,
-            roots: config.roots,
-            config_maps: count,
-        })
+        let storage = Stores::new(LocalOnly);
+        let seen = Remembered::new(storage.clone());
+        Ok(Session { globals, storage, seen, streams, colour, roots: config.roots, config_maps: count })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -295,7 +292,7 @@ impl Session {
 
     /// A judge of snapshots. `neighbours` are the other snapshots of the run.
     fn judge<'s>(&'s self, progress: &'s Bar, neighbours: &[SnapshotDir], keep_files: bool) -> Judge<'s> {
-        let storage: &dyn Storage = &self.storage;
+        let storage: &dyn Storage = &self.seen;
         let inventory = if neighbours.len() > 1 { Inventory::shared(storage) } else { Inventory::for_one(storage) };
         let neighbours = neighbours.iter().map(|snapshot| snapshot.dir.clone()).collect();
         Judge { inventory, maps: self.maps(), progress, neighbours, keep_files }
@@ -342,14 +339,14 @@ impl Session {
         let mapped = self.maps().here(&place);
         let nothing_at = |place: &Location| {
             let nothing = [StorageErrorKind::NotFound, StorageErrorKind::Unsupported];
-            self.storage.stat(place).is_err_and(|error| nothing.contains(&error.kind))
+            self.seen.stat(place).is_err_and(|error| nothing.contains(&error.kind))
         };
         let candidates = [&mapped, &place, &mapped.without_entropy_marker()].map(Location::clone);
         Ok(candidates.into_iter().find(|place| !nothing_at(place)).unwrap_or(mapped))
     }
 
     fn scan(&self, places: &[Location]) -> anyhow::Result<Catalog> {
-        Catalog::scan(&self.storage, places).map_err(explain)
+        Catalog::scan(&self.seen, places).map_err(explain)
     }
 
     /// The one snapshot that a place names.

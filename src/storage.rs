@@ -9,6 +9,8 @@ mod copy;
 pub mod faulty;
 pub mod local;
 mod memory;
+mod parallel;
+mod remembered;
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]
 pub mod remote;
 pub mod settings;
@@ -19,6 +21,8 @@ pub use below::{Below, Details, WalkVisitor};
 pub use copy::{Hold, Part};
 pub use local::LocalStorage;
 pub use memory::{CrashKeep, MemoryStorage};
+pub use parallel::{in_parallel, threads_for};
+pub use remembered::Remembered;
 pub use stores::{Connect, LocalOnly, Stores};
 pub use write::{FileWriter, WriteStorage, in_progress_name, random_uuid};
 
@@ -37,6 +41,11 @@ pub trait Storage: Send + Sync {
 
     /// The entries of a directory, in no order.
     fn list(&self, dir: &Location) -> Result<Vec<Entry>, StorageError>;
+
+    /// The entries of a directory with what is known of them, in no order. One request where a store's listings say it.
+    fn details(&self, dir: &Location) -> Result<Vec<Details>, StorageError> {
+        below::details_by_listing(self, dir)
+    }
 
     /// Judges many names of one directory at once, by listing it where that is cheaper than one request each.
     /// Gives one answer per name, in their order, and tells `progress` how many are done as it goes.

@@ -9,12 +9,10 @@ use crate::render::Bytes;
 use crate::render::metrics::{Command, RunMetrics};
 use crate::render::report::{ReportsJson, Summary, verify_text};
 use crate::seal::{self, Checked};
+use crate::storage::{in_parallel, threads_for};
 use crate::survey::finding::Verdict;
 use crate::survey::{SnapshotDir, SnapshotReport};
 use clap::Args;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 /// Judge snapshots: is everything that Flink opens at a restore there, and as long as recorded?
 ///
@@ -123,23 +121,8 @@ pub(super) fn exit_of(reports: &[SnapshotReport]) -> Exit {
 pub(super) fn judge_all(session: &Session, snapshots: &[SnapshotDir], keep_files: bool) -> Vec<SnapshotReport> {
     let bar = session.bar();
     let judge = session.judge(&bar, snapshots, keep_files);
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(snapshots.len()));
-    let work = || {
-        while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < snapshots.len()) {
-            let report = judge.judge(&snapshots[index]);
-            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, report));
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(snapshots.len());
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
+    let threads = threads_for(snapshots.iter().map(|snapshot| &snapshot.dir));
+    let reports = in_parallel(snapshots, threads, |snapshot| judge.judge(snapshot));
     bar.finish();
-    let mut reports = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    reports.sort_by_key(|(index, _)| *index);
-    reports.into_iter().map(|(_, report)| report).collect()
+    reports
 }

@@ -6,7 +6,7 @@ use super::uses::{Uses, uses_of};
 use super::view::View;
 use crate::model::Location;
 use crate::plan::Refused;
-use crate::storage::{EntryKind, Storage, StorageError};
+use crate::storage::{EntryKind, Storage, StorageError, in_parallel, threads_for};
 use crate::survey::catalog::{METADATA, SnapshotState, checkpoint_number, is_job_id, is_savepoint_name};
 use crate::survey::inventory::Inventory;
 use crate::survey::report::Kind;
@@ -14,9 +14,6 @@ use crate::survey::resolve::PathMaps;
 use crate::survey::{Catalog, Judge, Progress, SnapshotDir, SnapshotReport, Verdict};
 use foldhash::HashSet;
 use jiff::Timestamp;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 /// A snapshot, as far as a prune needs to know it.
 #[derive(Debug, Clone)]
@@ -119,27 +116,11 @@ impl Around<'_> {
     /// Does something with all snapshots, several at a time, and keeps their order.
     fn judge_all<T: Send>(&self, snapshots: &[SnapshotDir], judge: impl Fn(&SnapshotDir) -> T + Sync) -> Vec<T> {
         self.progress.expect(snapshots.len() as u64);
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::with_capacity(snapshots.len()));
-        let work = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(snapshot) = snapshots.get(index) else { break };
-                let value = judge(snapshot);
-                self.progress.advance(1);
-                done.lock().unwrap_or_else(PoisonError::into_inner).push((index, value));
-            }
-        };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(snapshots.len());
-        thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(index, _)| *index);
-        done.into_iter().map(|(_, value)| value).collect()
+        in_parallel(snapshots, threads_for(snapshots.iter().map(|snapshot| &snapshot.dir)), |snapshot| {
+            let value = judge(snapshot);
+            self.progress.advance(1);
+            value
+        })
     }
 
     /// What keeps anybody from saying that a file is in nobody's use.

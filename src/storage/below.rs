@@ -4,6 +4,7 @@ use super::{EntryKind, Stat, Storage, StorageError, StorageErrorKind, WriteStora
 use crate::model::Location;
 use foldhash::HashMap;
 use jiff::Timestamp;
+use std::cell::RefCell;
 
 /// A directory at or below a root. Back ends that have symbolic links open it from the root on, component by component,
 /// and follow none on the way: a directory that was replaced by a link is an error, not another directory.
@@ -59,34 +60,55 @@ pub trait WalkVisitor: Sync {
 pub(super) fn walk_by_listing(storage: &(impl Storage + ?Sized), root: &Location, visitor: &dyn WalkVisitor) {
     let mut pending = vec![root.clone()];
     while let Some(dir) = pending.pop() {
-        let entries = match storage.list(&dir) {
-            Ok(entries) => entries,
+        let failed = |error| visitor.failed(&dir, error);
+        let found = match details(storage, &dir, &failed) {
+            Ok(found) => found,
             Err(error) if error.is_not_found() && dir != *root => continue,
             Err(error) => {
                 visitor.failed(&dir, error);
                 continue;
             }
         };
-        let mut found = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let place = dir.with_suffix(&format!("/{}", entry.name));
-            let exact = is_exact(&entry.name);
-            let mut details = Details { name: entry.name, exact, kind: entry.kind, size: 0, modified: None };
-            // The place of a name that is not exact may be that of another file.
-            if exact && matches!(entry.kind, EntryKind::File | EntryKind::Directory) {
-                match storage.stat(&place) {
-                    Ok(stat) => (details.size, details.modified) = (size_of(&stat), stat.modified),
-                    Err(error) if error.is_not_found() => continue,
-                    Err(error) => visitor.failed(&dir, error),
-                }
+        for entry in found.iter().filter(|entry| entry.kind == EntryKind::Directory && entry.exact) {
+            if visitor.enters(&dir, &entry.name) {
+                pending.push(dir.with_suffix(&format!("/{}", entry.name)));
             }
-            if entry.kind == EntryKind::Directory && exact && visitor.enters(&dir, &details.name) {
-                pending.push(place);
-            }
-            found.push(details);
         }
         visitor.found(&dir, found);
     }
+}
+
+/// [`Storage::details`] through `list` and `stat`.
+pub(super) fn details_by_listing(
+    storage: &(impl Storage + ?Sized),
+    dir: &Location,
+) -> Result<Vec<Details>, StorageError> {
+    let failure = RefCell::new(None);
+    let found = details(storage, dir, &|error| *failure.borrow_mut() = Some(error))?;
+    failure.into_inner().map_or(Ok(found), Err)
+}
+
+/// The entries of a directory with their sizes and times. `failed` hears of those that nothing could be found out about.
+fn details(
+    storage: &(impl Storage + ?Sized),
+    dir: &Location,
+    failed: &dyn Fn(StorageError),
+) -> Result<Vec<Details>, StorageError> {
+    let mut found = Vec::new();
+    for entry in storage.list(dir)? {
+        let exact = is_exact(&entry.name);
+        let mut details = Details { name: entry.name, exact, kind: entry.kind, size: 0, modified: None };
+        // The place of a name that is not exact may be that of another file.
+        if exact && matches!(entry.kind, EntryKind::File | EntryKind::Directory) {
+            match storage.stat(&dir.with_suffix(&format!("/{}", details.name))) {
+                Ok(stat) => (details.size, details.modified) = (size_of(&stat), stat.modified),
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => failed(error),
+            }
+        }
+        found.push(details);
+    }
+    Ok(found)
 }
 
 /// Whether a name stands for itself in a path of Flink's, which takes a backslash for a slash. One with a replacement

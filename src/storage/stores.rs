@@ -88,6 +88,10 @@ impl Storage for Stores {
         self.of(dir)?.list(dir)
     }
 
+    fn details(&self, dir: &Location) -> Result<Vec<Details>, StorageError> {
+        self.of(dir)?.details(dir)
+    }
+
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
         match self.of(dir) {
             Ok(store) => store.lookup(dir, names, progress),

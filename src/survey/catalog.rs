@@ -6,7 +6,7 @@
 
 use super::resolve::absolute;
 use crate::model::Location;
-use crate::storage::{Entry, EntryKind, Storage, StorageError, StorageErrorKind};
+use crate::storage::{Entry, EntryKind, Storage, StorageError, StorageErrorKind, in_parallel, threads_for};
 use jiff::Timestamp;
 use std::collections::HashSet;
 
@@ -138,38 +138,61 @@ impl Catalog {
         Ok(())
     }
 
-    /// Looks at the entries of a directory that is not itself a snapshot, and below it.
+    /// Looks at the entries of a directory that is not itself a snapshot, and below it: level by level, several directories
+    /// at a time.
     fn walk(&mut self, storage: &dyn Storage, root: &Location, entries: Vec<Entry>) {
-        let mut pending = vec![(root.clone(), entries)];
-        while let Some((dir, entries)) = pending.pop() {
-            let job = looks_like_job(&dir, &entries);
-            for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Directory) {
-                if entry.name.starts_with('.')
-                    || entry.name == "lost+found"
-                    || (job && matches!(entry.name.as_str(), "shared" | "taskowned" | "dstl"))
-                {
-                    continue;
-                }
-                let child = dir.with_suffix(&format!("/{}", entry.name));
-                if entry.name.contains(['\\', char::REPLACEMENT_CHARACTER]) {
-                    let message = "its name cannot be written in a path of Flink's";
-                    self.unlisted(child.clone(), StorageError::new(StorageErrorKind::Other, &child, message));
-                    continue;
-                }
-                if checkpoint_number(&entry.name).is_some() || is_savepoint_name(&entry.name) {
-                    self.snapshots.push(snapshot(storage, child.clone(), child.with_suffix(&format!("/{METADATA}"))));
-                    continue;
-                }
-                match storage.list(&child) {
+        let threads = threads_for([root]);
+        let mut level = vec![(root.clone(), entries)];
+        let mut snapshots = Vec::new();
+        while !level.is_empty() {
+            let mut unknown = Vec::new();
+            for (dir, entries) in &level {
+                self.sort_out(dir, entries, &mut snapshots, &mut unknown);
+            }
+            let listed = in_parallel(&unknown, threads, |dir| storage.list(dir));
+            level.clear();
+            for (dir, listed) in unknown.into_iter().zip(listed) {
+                match listed {
                     Ok(entries) if entries.iter().any(|e| e.name == METADATA && e.kind != EntryKind::Directory) => {
-                        let file = child.with_suffix(&format!("/{METADATA}"));
-                        self.snapshots.push(snapshot(storage, child, file));
+                        snapshots.push(dir);
                     }
-                    Ok(entries) => pending.push((child, entries)),
+                    Ok(entries) => level.push((dir, entries)),
                     // It went away meanwhile.
                     Err(error) if error.is_not_found() => {}
-                    Err(error) => self.unlisted(child, error),
+                    Err(error) => self.unlisted(dir, error),
                 }
+            }
+        }
+        let found = in_parallel(&snapshots, threads, |dir| {
+            snapshot(storage, dir.clone(), dir.with_suffix(&format!("/{METADATA}")))
+        });
+        self.snapshots.extend(found);
+    }
+
+    /// Finds among the entries of a directory those that are snapshots by their names, and those that may hold some.
+    fn sort_out(
+        &mut self,
+        dir: &Location,
+        entries: &[Entry],
+        snapshots: &mut Vec<Location>,
+        unknown: &mut Vec<Location>,
+    ) {
+        let job = looks_like_job(dir, entries);
+        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Directory) {
+            if entry.name.starts_with('.')
+                || entry.name == "lost+found"
+                || (job && matches!(entry.name.as_str(), "shared" | "taskowned" | "dstl"))
+            {
+                continue;
+            }
+            let child = dir.with_suffix(&format!("/{}", entry.name));
+            if entry.name.contains(['\\', char::REPLACEMENT_CHARACTER]) {
+                let message = "its name cannot be written in a path of Flink's";
+                self.unlisted(child.clone(), StorageError::new(StorageErrorKind::Other, &child, message));
+            } else if checkpoint_number(&entry.name).is_some() || is_savepoint_name(&entry.name) {
+                snapshots.push(child);
+            } else {
+                unknown.push(child);
             }
         }
     }
