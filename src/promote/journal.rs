@@ -31,10 +31,10 @@ impl Journal {
         writer.write(line(name, sum).as_bytes())
     }
 
-    /// Keeps it, for the next run.
+    /// Keeps it, for the next run. It need not be durable: what a machine that stops takes of it is copied again.
     pub fn close(self) -> Result<(), StorageError> {
         let writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        writer.finish().map(|_| ())
+        writer.leave().map(|_| ())
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 use super::{below, names};
+use super::copying::PAGE;
 use super::{copying, error_kind, failed, local_path};
 use crate::model::Location;
 #[cfg(unix)]
@@ -84,7 +85,7 @@ impl WriteStorage for LocalStorage {
         to: &Location,
         heard: &mut dyn FnMut(&[u8]),
     ) -> Result<(), StorageError> {
-        copying::copy(from, part, LocalWriter::create(to, path_to_write(to)?)?, heard)
+        copying::copy(from, part, Box::new(LocalWriter::create(to, path_to_write(to)?)?), heard)
     }
 
     fn link(&self, from: &Location, to: &Location) -> Result<bool, StorageError> {
@@ -131,13 +132,15 @@ pub(super) struct LocalWriter {
     size: u64,
     /// So much of it the system was asked to write to the disk.
     started: u64,
+    /// Whether what is written goes to the disk past the page cache.
+    direct: bool,
     finished: bool,
 }
 
 impl LocalWriter {
     fn create(place: &Location, path: PathBuf) -> Result<Self, StorageError> {
         let file = File::create_new(&path).map_err(|e| failed(place, &e))?;
-        Ok(LocalWriter { file, path, place: place.clone(), size: 0, started: 0, finished: false })
+        Ok(LocalWriter { file, path, place: place.clone(), size: 0, started: 0, direct: false, finished: false })
     }
 
     /// The file.
@@ -145,17 +148,39 @@ impl LocalWriter {
         &self.file
     }
 
-    /// Ends the writing without making it durable.
-    pub(super) fn leave(mut self) {
-        self.finished = true;
+    /// Lets what is written go to the disk directly, where the file system can and as long as whole pages come.
+    pub(super) fn go_direct(&mut self) {
+        self.direct = set_direct(&self.file, true);
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while self.direct {
+            let (pages, _) = rest.split_at(rest.len() - rest.len() % PAGE);
+            let written = match self.file.write(pages) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // This is how a file system says that it cannot, or not from here.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => 0,
+                written => written?,
+            };
+            rest = rest.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if written == 0 || written % PAGE != 0 || rest.len() < PAGE {
+                self.direct = false;
+                set_direct(&self.file, false);
+            }
+        }
+        self.file.write_all(rest)
     }
 }
 
 impl FileWriter for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(bytes).map_err(|e| failed(&self.place, &e))?;
+        self.write_all(bytes).map_err(|e| failed(&self.place, &e))?;
         self.size += bytes.len() as u64;
-        if self.size - self.started >= WRITE_BACK {
+        if !self.direct && self.size - self.started >= WRITE_BACK {
             start_write_back(&self.file, self.started, self.size - self.started);
             self.started = self.size;
         }
@@ -164,6 +189,11 @@ impl FileWriter for LocalWriter {
 
     fn finish(mut self: Box<Self>) -> Result<u64, StorageError> {
         self.file.sync_all().map_err(|e| failed(&self.place, &e))?;
+        self.finished = true;
+        Ok(self.size)
+    }
+
+    fn leave(mut self: Box<Self>) -> Result<u64, StorageError> {
         self.finished = true;
         Ok(self.size)
     }
@@ -250,6 +280,19 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to)?;
     fs::remove_file(from)
+}
+
+/// Turns on or off that writes go past the page cache; gives whether it is on.
+#[cfg(target_os = "linux")]
+fn set_direct(file: &File, on: bool) -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let set = |flags: OFlags| fcntl_setfl(file, if on { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT });
+    fcntl_getfl(file).and_then(set).is_ok() && on
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_direct(_: &File, _: bool) -> bool {
+    false
 }
 
 /// Asks the system to begin writing a part of a file to the disk. It says so of pages that are no longer needed, and
