@@ -261,7 +261,10 @@ impl FaultyWriter {
 }
 
 impl FaultyWriter {
-    fn end(mut self: Box<Self>, how: fn(Box<dyn FileWriter>) -> Result<u64, StorageError>) -> Result<u64, StorageError> {
+    fn end(
+        mut self: Box<Self>,
+        how: fn(Box<dyn FileWriter>) -> Result<u64, StorageError>,
+    ) -> Result<u64, StorageError> {
         match self.ledger.judge(Operation::Finish, &self.place) {
             Verdict::Go => self.inner.take().map_or(Ok(0), how),
             Verdict::Fail(error) | Verdict::Tear(error) => Err(error),

@@ -1,4 +1,4 @@
-//! How fast `promote` copies, beside `cp -r` of the same files: `docs/promote.md`.
+//! How fast `promote` copies, beside `cp -r` of the same files: `docs/benchmarks.md`.
 //!
 //! `cargo bench --bench promote` measures everything, `cargo bench --bench promote -- rounds=3 dir=/mnt/disk` three rounds on
 //! another disk. Ours and theirs run in turn, each into a new directory, and what is quoted is the median. Nothing is
@@ -41,7 +41,7 @@ fn main() {
         match arg.split_once('=') {
             Some(("rounds", value)) => rounds = value.parse().expect("a number"),
             Some(("dir", value)) => dir = value.into(),
-            _ => panic!("what is {arg}? docs/promote.md has the options"),
+            _ => panic!("what is {arg}? docs/benchmarks.md has the options"),
         }
     }
     let mut results = Results::new();

@@ -27,11 +27,9 @@ pub(super) fn copy(
     mut writer: Box<super::writing::LocalWriter>,
     heard: &mut dyn FnMut(&[u8]),
 ) -> Result<(), StorageError> {
-    let source = open(from)?;
-    let size = source.metadata().map_err(|e| failed(from, &e))?.len();
+    let (source, size) = open(from)?;
     let shared = part.offset == 0 && part.length == size && share_blocks(&source, writer.file());
-    let direct = std::env::var("DIRECT").ok().and_then(|x| x.parse().ok()).unwrap_or(DIRECT);
-    if !shared && part.length >= direct {
+    if !shared && part.length >= DIRECT {
         writer.go_direct();
     }
     let mut scratch = SCRATCH.take();
@@ -164,8 +162,8 @@ pub(super) fn hold(_: &Location) -> Result<Hold, StorageError> {
     Ok(Box::new(()))
 }
 
-/// Opens a file that is one, without waiting for the writer of a pipe, and not through a link.
-fn open(place: &Location) -> Result<File, StorageError> {
+/// Opens a file that is one, without waiting for the writer of a pipe, and not through a link. Gives its size too.
+fn open(place: &Location) -> Result<(File, u64), StorageError> {
     let path = local_path(place)?;
     let mut options = OpenOptions::new();
     options.read(true);
@@ -176,8 +174,9 @@ fn open(place: &Location) -> Result<File, StorageError> {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     }
     let file = options.open(path).map_err(|e| failed(place, &e))?;
-    if file.metadata().map_err(|e| failed(place, &e))?.is_file() {
-        return Ok(file);
+    let metadata = file.metadata().map_err(|e| failed(place, &e))?;
+    if metadata.is_file() {
+        return Ok((file, metadata.len()));
     }
     Err(StorageError::new(StorageErrorKind::Other, place, "not a file"))
 }

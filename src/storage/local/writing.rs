@@ -1,8 +1,8 @@
 //! Writing on the local file system: new files, names that appear at once, and removal.
 
+use super::copying::PAGE;
 #[cfg(unix)]
 use super::{below, names};
-use super::copying::PAGE;
 use super::{copying, error_kind, failed, local_path};
 use crate::model::Location;
 #[cfg(unix)]
@@ -362,6 +362,20 @@ mod tests {
         (0..20).for_each(|_| writer.write(&block).expect("written"));
         assert_eq!(writer.finish(), Ok(20 * block.len() as u64));
         assert!(fs::read(&file).expect("readable").chunks(block.len()).all(|chunk| chunk == block));
+    }
+
+    #[test]
+    fn what_goes_to_the_disk_directly_may_come_in_any_pieces() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let content: Vec<u8> = (0..(1 << 20) + 7).map(|i| (i % 251) as u8).collect();
+        for (number, piece) in [PAGE, PAGE * 3 + 1, 5_000, content.len()].into_iter().enumerate() {
+            let file = dir.path().join(number.to_string());
+            let mut writer = LocalWriter::create(&place(&file), file.clone()).expect("a new file");
+            writer.go_direct();
+            content.chunks(piece).for_each(|bytes| writer.write(bytes).expect("written"));
+            assert_eq!(Box::new(writer).leave(), Ok(content.len() as u64));
+            assert!(fs::read(&file).expect("readable") == content, "{piece}");
+        }
     }
 
     #[test]
