@@ -11,9 +11,13 @@ use std::sync::{Mutex, PoisonError};
 /// What the names of journals begin with.
 pub const PREFIX: &str = ".journal.";
 
-/// A journal that is being written.
+/// Lines are written when they are so many bytes, and with a file of so many bytes.
+const LINES: usize = 4 << 10;
+const LARGE_FILE: u64 = 1 << 20;
+
+/// A journal that is being written: the lines that were not written yet, and where to.
 pub struct Journal {
-    writer: Mutex<Box<dyn FileWriter>>,
+    writer: Mutex<(String, Box<dyn FileWriter>)>,
 }
 
 impl Journal {
@@ -22,19 +26,26 @@ impl Journal {
         let name = format!("{PREFIX}{}", random_uuid());
         let mut writer = storage.create(&dir.with_suffix(&format!("/{name}")))?;
         writer.write(head(fingerprint).as_bytes())?;
-        Ok(Journal { writer: Mutex::new(writer) })
+        Ok(Journal { writer: Mutex::new((String::new(), writer)) })
     }
 
-    /// Writes down a file that is there as a whole.
+    /// Writes down a file that is there as a whole, small ones some at a time.
     pub fn add(&self, name: &str, sum: Sum) -> Result<(), StorageError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write(line(name, sum).as_bytes())
+        let line = line(name, sum);
+        let mut locked = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, writer) = &mut *locked;
+        lines.push_str(&line);
+        if sum.size < LARGE_FILE && lines.len() < LINES {
+            return Ok(());
+        }
+        writer.write(std::mem::take(lines).as_bytes())
     }
 
-    /// Keeps it, for the next run.
+    /// Keeps it, for the next run. It need not be durable: what a machine that stops takes of it is copied again.
     pub fn close(self) -> Result<(), StorageError> {
-        let writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        writer.finish().map(|_| ())
+        let (lines, mut writer) = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        writer.write(lines.as_bytes())?;
+        writer.leave().map(|_| ())
     }
 }
 

@@ -94,7 +94,7 @@ impl<'s> Staging<'s> {
         Ok(())
     }
 
-    /// Copies the files of a plan, durably; those that an earlier run copied and that are still the same bytes are not copied
+    /// Copies the files of a plan; those that an earlier run copied and that are still the same bytes are not copied
     /// again. With `link` a whole file gets a second name instead, where that can be.
     pub fn copy(&self, plan: &Plan, link: bool, progress: &dyn Progress) -> Result<Copied, PromoteError> {
         let fingerprint = plan.fingerprint();
@@ -113,14 +113,19 @@ impl<'s> Staging<'s> {
         let closed = journal.close();
         let copied = copied?;
         closed?;
-        let names: Vec<&str> = plan.files.iter().map(|file| file.name.as_str()).collect();
-        self.storage.sync_files(&self.dir, &names)?;
-        self.storage.sync_dir(&self.dir)?;
         Ok(copied)
     }
 
-    /// Writes the `_metadata` and the manifest, judges the copy, and makes it DEST. `seen` is DEST as Flink names it. What
-    /// Flink would not restore from is not published, unless that is forced.
+    /// Writes a file of our own, which is durable when all are.
+    fn write(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
+        self.storage.delete(file)?;
+        let mut writer = self.storage.create(file)?;
+        writer.write(bytes)?;
+        writer.leave().map(|_| ())
+    }
+
+    /// Writes the `_metadata` and the manifest, judges the copy, makes it durable, and makes it DEST. `seen` is DEST as Flink
+    /// names it. What Flink would not restore from is not published, unless that is forced.
     pub fn publish(
         self,
         metadata: &[u8],
@@ -129,14 +134,19 @@ impl<'s> Staging<'s> {
         force: bool,
     ) -> Result<SnapshotReport, PromoteError> {
         let hidden = self.file(HIDDEN_METADATA);
-        self.storage.replace(&hidden, metadata)?;
+        self.write(&hidden, metadata)?;
         let mut report = self.judge(&hidden, metadata.len() as u64, seen);
         if report.verdict != Verdict::Restorable && !force {
             return Err(PromoteError::BadCopy(Box::new(report)));
         }
         manifest.insert(METADATA, Sum::of(metadata));
-        self.storage.replace(&self.file(MANIFEST), &manifest.to_bytes())?;
+        self.write(&self.file(MANIFEST), &manifest.to_bytes())?;
         self.keep_only(|name| name == HIDDEN_METADATA || name == MANIFEST || manifest.get(name).is_some())?;
+        // All at once, since each time costs: no name that means something comes before.
+        let files = manifest.iter().map(|(name, _)| name).filter(|&name| name != METADATA);
+        let names: Vec<&str> = files.chain([HIDDEN_METADATA, MANIFEST]).collect();
+        self.storage.sync_files(&self.dir, &names)?;
+        self.storage.sync_dir(&self.dir)?;
         self.storage.rename(&hidden, &self.file(METADATA))?;
         self.storage.sync_dir(&self.dir)?;
         check_free(self.storage, &self.dest, &self.parent)?;

@@ -76,7 +76,7 @@ pub fn unpack(
                     return Err(error.into());
                 }
                 copied.map_err(|error| failed(archive, &error))?;
-                writer.finish()?;
+                writer.leave()?;
                 found.insert(name, summing.finish());
             }
             name => return Err(refused(format!("{name:?} is no name of a file in a snapshot, or is there twice"))),
@@ -90,7 +90,6 @@ pub fn unpack(
     if let Some(name) = difference(&manifest, &found) {
         return Err(refused(format!("{name:?} is not as its {MANIFEST} says: the archive is damaged")));
     }
-    storage.sync_dir(staging.dir())?;
     let (files, bytes) = (found.iter().len() as u64, found.iter().map(|(_, sum)| sum.size).sum());
     let metadata = anchored(&metadata, &found, seen, options).map_err(|error| match error {
         PromoteError::Refused(why) => refused(why),

@@ -45,7 +45,7 @@ pub(super) fn by_reading(
         writer.write(bytes)?;
         done += bytes.len() as u64;
     }
-    writer.finish().map(|_| ())
+    writer.leave().map(|_| ())
 }
 
 /// [`WriteStorage::rename_dir`] in two steps.

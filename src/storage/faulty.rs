@@ -168,6 +168,10 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
         self.run(Operation::SyncDir, dir, |inner| inner.sync_dir(dir))
     }
 
+    fn sync_files(&self, dir: &Location, names: &[&str]) -> Result<(), StorageError> {
+        self.run(Operation::SyncFiles, dir, |inner| inner.sync_files(dir, names))
+    }
+
     fn delete(&self, file: &Location) -> Result<bool, StorageError> {
         self.run(Operation::Delete, file, |inner| inner.delete(file))
     }
@@ -256,6 +260,19 @@ impl FaultyWriter {
     }
 }
 
+impl FaultyWriter {
+    fn end(
+        mut self: Box<Self>,
+        how: fn(Box<dyn FileWriter>) -> Result<u64, StorageError>,
+    ) -> Result<u64, StorageError> {
+        match self.ledger.judge(Operation::Finish, &self.place) {
+            Verdict::Go => self.inner.take().map_or(Ok(0), how),
+            Verdict::Fail(error) | Verdict::Tear(error) => Err(error),
+            Verdict::FailAfter(error) => self.inner.take().map_or(Ok(0), how).and(Err(error)),
+        }
+    }
+}
+
 impl FileWriter for FaultyWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         match self.ledger.judge(Operation::Write, &self.place) {
@@ -266,12 +283,12 @@ impl FileWriter for FaultyWriter {
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<u64, StorageError> {
-        match self.ledger.judge(Operation::Finish, &self.place) {
-            Verdict::Go => self.inner.take().map_or(Ok(0), FileWriter::finish),
-            Verdict::Fail(error) | Verdict::Tear(error) => Err(error),
-            Verdict::FailAfter(error) => self.inner.take().map_or(Ok(0), FileWriter::finish).and(Err(error)),
-        }
+    fn finish(self: Box<Self>) -> Result<u64, StorageError> {
+        self.end(FileWriter::finish)
+    }
+
+    fn leave(self: Box<Self>) -> Result<u64, StorageError> {
+        self.end(FileWriter::leave)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! It keeps apart what is there and what would be there after a crash, as a journalling file system does:
 //!
-//! - The content of a file is durable from [`FileWriter::finish`] on, and with `publish` and `replace`. Of a file that was
-//!   not finished a crash leaves what [`CrashKeep`] says.
+//! - The content of a file is durable from [`FileWriter::finish`] or [`WriteStorage::sync_files`] on, and with `publish` and
+//!   `replace`. Of a file that was not finished a crash leaves what [`CrashKeep`] says.
 //! - A change of a directory (a name that appears, goes or is renamed) is durable after [`WriteStorage::sync_dir`] of a
 //!   directory that it changed, with `publish` and `replace`, and for new directories at once.
 //! - The changes of one directory become durable in the order in which they were made; those of different directories in
@@ -299,6 +299,18 @@ impl WriteStorage for MemoryStorage {
         self.locked().create_dirs(dir).ok_or_else(|| taken(dir))
     }
 
+    fn sync_files(&self, dir: &Location, names: &[&str]) -> Result<(), StorageError> {
+        let mut tree = self.locked();
+        names.iter().try_for_each(|name| {
+            let file = dir.with_suffix(&format!("/{name}"));
+            match tree.find(&file).and_then(|node| tree.node_mut(node)) {
+                Some(Node { body: Body::File { finished, .. }, .. }) => *finished = true,
+                _ => return Err(nothing(&file)),
+            }
+            Ok(())
+        })
+    }
+
     fn create(&self, file: &Location) -> Result<Box<dyn FileWriter>, StorageError> {
         let mut tree = self.locked();
         let (dir, name) = tree.parent_of(file)?;
@@ -414,6 +426,12 @@ impl FileWriter for MemoryWriter {
             bytes.len() as u64
         };
         let size = self.with(finish)?;
+        self.finished = true;
+        Ok(size)
+    }
+
+    fn leave(mut self: Box<Self>) -> Result<u64, StorageError> {
+        let size = self.with(|bytes, _| bytes.len() as u64)?;
         self.finished = true;
         Ok(size)
     }

@@ -21,12 +21,14 @@ pub enum Operation {
     Create,
     /// Of a file's writer.
     Write,
-    /// Of a file's writer.
+    /// Of a file's writer; leaving is finishing.
     Finish,
     Publish,
     /// Its place is the old one.
     Rename,
     SyncDir,
+    /// Its place is the directory.
+    SyncFiles,
     Delete,
     DeleteEmptyDir,
     Replace,
@@ -49,6 +51,7 @@ impl Operation {
         Operation::Publish,
         Operation::Rename,
         Operation::SyncDir,
+        Operation::SyncFiles,
         Operation::Delete,
         Operation::DeleteEmptyDir,
         Operation::Replace,

@@ -4,38 +4,76 @@ use super::{failed, local_path};
 use crate::model::Location;
 use crate::storage::copy::{Hold, Part, block_size, ended};
 use crate::storage::{FileWriter as _, StorageError, StorageErrorKind};
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
+
+/// What goes to the disk directly begins at a multiple of this, in memory as in the file.
+pub(super) const PAGE: usize = 4096;
+/// Larger files go to the disk directly, past the page cache: what the next step is to wait for is done then, and the
+/// kernel need not find a page for each of ours. Smaller ones are left to it, since it writes many at a time.
+const DIRECT: u64 = 128 << 10;
+
+thread_local! {
+    /// The memory of the last copy, for the next one.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Copies a part of a file. `writer` makes the new one.
 pub(super) fn copy(
     from: &Location,
     part: Part,
-    mut writer: super::writing::LocalWriter,
+    mut writer: Box<super::writing::LocalWriter>,
     heard: &mut dyn FnMut(&[u8]),
 ) -> Result<(), StorageError> {
-    let source = open(from)?;
-    let size = source.metadata().map_err(|e| failed(from, &e))?.len();
+    let (source, size) = open(from)?;
     let shared = part.offset == 0 && part.length == size && share_blocks(&source, writer.file());
-    let mut block = vec![0; block_size(part.length)];
+    if !shared && part.length >= DIRECT {
+        writer.go_direct();
+    }
+    let mut scratch = SCRATCH.take();
+    let block = aligned(&mut scratch, block_size(part.length));
     let mut done = 0;
     while done < part.length {
         let wanted = usize::try_from(part.length - done).unwrap_or(usize::MAX).min(block.len());
         let (block, _) = block.split_at_mut(wanted);
-        let count = read_at(&source, block, part.offset.saturating_add(done)).map_err(|e| failed(from, &e))?;
+        let count = fill(&source, block, part.offset.saturating_add(done)).map_err(|e| failed(from, &e))?;
         let (bytes, _) = block.split_at(count);
-        if bytes.is_empty() {
-            return Err(ended(from, part, done));
-        }
         heard(bytes);
         if !shared {
             writer.write(bytes)?;
         }
         done += bytes.len() as u64;
+        if count < wanted {
+            return Err(ended(from, part, done));
+        }
     }
-    writer.leave();
-    Ok(())
+    SCRATCH.set(scratch);
+    writer.leave().map(|_| ())
+}
+
+/// So many bytes of some memory, from a page on.
+fn aligned(memory: &mut Vec<u8>, size: usize) -> &mut [u8] {
+    if memory.len() < size + PAGE {
+        *memory = vec![0; size + PAGE];
+    }
+    // Where the address is not told, nothing goes to the disk directly.
+    let offset = memory.as_ptr().align_offset(PAGE).min(PAGE);
+    let (_, rest) = memory.split_at_mut(offset);
+    rest.split_at_mut(size).0
+}
+
+/// Reads until a block is full or the file ends; gives how much of it is.
+fn fill(file: &File, block: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = block.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match read_at(file, rest, offset.saturating_add(done as u64))? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
 }
 
 /// Gives a file a second name; `Ok(false)` where this file system, or the pair of them, has none.
@@ -124,8 +162,8 @@ pub(super) fn hold(_: &Location) -> Result<Hold, StorageError> {
     Ok(Box::new(()))
 }
 
-/// Opens a file that is one, without waiting for the writer of a pipe, and not through a link.
-fn open(place: &Location) -> Result<File, StorageError> {
+/// Opens a file that is one, without waiting for the writer of a pipe, and not through a link. Gives its size too.
+fn open(place: &Location) -> Result<(File, u64), StorageError> {
     let path = local_path(place)?;
     let mut options = OpenOptions::new();
     options.read(true);
@@ -136,8 +174,9 @@ fn open(place: &Location) -> Result<File, StorageError> {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     }
     let file = options.open(path).map_err(|e| failed(place, &e))?;
-    if file.metadata().map_err(|e| failed(place, &e))?.is_file() {
-        return Ok(file);
+    let metadata = file.metadata().map_err(|e| failed(place, &e))?;
+    if metadata.is_file() {
+        return Ok((file, metadata.len()));
     }
     Err(StorageError::new(StorageErrorKind::Other, place, "not a file"))
 }

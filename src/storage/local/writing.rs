@@ -1,5 +1,6 @@
 //! Writing on the local file system: new files, names that appear at once, and removal.
 
+use super::copying::PAGE;
 #[cfg(unix)]
 use super::{below, names};
 use super::{copying, error_kind, failed, local_path};
@@ -84,7 +85,7 @@ impl WriteStorage for LocalStorage {
         to: &Location,
         heard: &mut dyn FnMut(&[u8]),
     ) -> Result<(), StorageError> {
-        copying::copy(from, part, LocalWriter::create(to, path_to_write(to)?)?, heard)
+        copying::copy(from, part, Box::new(LocalWriter::create(to, path_to_write(to)?)?), heard)
     }
 
     fn link(&self, from: &Location, to: &Location) -> Result<bool, StorageError> {
@@ -131,13 +132,15 @@ pub(super) struct LocalWriter {
     size: u64,
     /// So much of it the system was asked to write to the disk.
     started: u64,
+    /// Whether what is written goes to the disk past the page cache.
+    direct: bool,
     finished: bool,
 }
 
 impl LocalWriter {
     fn create(place: &Location, path: PathBuf) -> Result<Self, StorageError> {
         let file = File::create_new(&path).map_err(|e| failed(place, &e))?;
-        Ok(LocalWriter { file, path, place: place.clone(), size: 0, started: 0, finished: false })
+        Ok(LocalWriter { file, path, place: place.clone(), size: 0, started: 0, direct: false, finished: false })
     }
 
     /// The file.
@@ -145,17 +148,39 @@ impl LocalWriter {
         &self.file
     }
 
-    /// Ends the writing without making it durable.
-    pub(super) fn leave(mut self) {
-        self.finished = true;
+    /// Lets what is written go to the disk directly, where the file system can and as long as whole pages come.
+    pub(super) fn go_direct(&mut self) {
+        self.direct = set_direct(&self.file, true);
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while self.direct {
+            let (pages, _) = rest.split_at(rest.len() - rest.len() % PAGE);
+            let written = match self.file.write(pages) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // This is how a file system says that it cannot, or not from here.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => 0,
+                written => written?,
+            };
+            rest = rest.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if written == 0 || written % PAGE != 0 || rest.len() < PAGE {
+                self.direct = false;
+                set_direct(&self.file, false);
+            }
+        }
+        self.file.write_all(rest)
     }
 }
 
 impl FileWriter for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(bytes).map_err(|e| failed(&self.place, &e))?;
+        self.write_all(bytes).map_err(|e| failed(&self.place, &e))?;
         self.size += bytes.len() as u64;
-        if self.size - self.started >= WRITE_BACK {
+        if !self.direct && self.size - self.started >= WRITE_BACK {
             start_write_back(&self.file, self.started, self.size - self.started);
             self.started = self.size;
         }
@@ -164,6 +189,11 @@ impl FileWriter for LocalWriter {
 
     fn finish(mut self: Box<Self>) -> Result<u64, StorageError> {
         self.file.sync_all().map_err(|e| failed(&self.place, &e))?;
+        self.finished = true;
+        Ok(self.size)
+    }
+
+    fn leave(mut self: Box<Self>) -> Result<u64, StorageError> {
         self.finished = true;
         Ok(self.size)
     }
@@ -252,6 +282,19 @@ fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
+/// Turns on or off that writes go past the page cache; gives whether it is on.
+#[cfg(target_os = "linux")]
+fn set_direct(file: &File, on: bool) -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let set = |flags: OFlags| fcntl_setfl(file, if on { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT });
+    fcntl_getfl(file).and_then(set).is_ok() && on
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_direct(_: &File, _: bool) -> bool {
+    false
+}
+
 /// Asks the system to begin writing a part of a file to the disk. It says so of pages that are no longer needed, and
 /// Linux takes dirty ones as a reason to write them.
 #[cfg(target_os = "linux")]
@@ -319,6 +362,20 @@ mod tests {
         (0..20).for_each(|_| writer.write(&block).expect("written"));
         assert_eq!(writer.finish(), Ok(20 * block.len() as u64));
         assert!(fs::read(&file).expect("readable").chunks(block.len()).all(|chunk| chunk == block));
+    }
+
+    #[test]
+    fn what_goes_to_the_disk_directly_may_come_in_any_pieces() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let content: Vec<u8> = (0..(1 << 20) + 7).map(|i| (i % 251) as u8).collect();
+        for (number, piece) in [PAGE, PAGE * 3 + 1, 5_000, content.len()].into_iter().enumerate() {
+            let file = dir.path().join(number.to_string());
+            let mut writer = LocalWriter::create(&place(&file), file.clone()).expect("a new file");
+            writer.go_direct();
+            content.chunks(piece).for_each(|bytes| writer.write(bytes).expect("written"));
+            assert_eq!(Box::new(writer).leave(), Ok(content.len() as u64));
+            assert!(fs::read(&file).expect("readable") == content, "{piece}");
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn a_read_that_fails_gives_no_copy_that_lacks_something() {
 fn what_was_copied_is_not_copied_again_unless_it_is_not_the_same() {
     let (store, snapshot) = source("wc-claim-chain-1.20.5");
     let faulty = FaultyStorage::new(store.clone());
-    faulty.inject(Fault::on(&[Operation::Replace]).with_effect(Effect::Crash));
+    faulty.inject(Fault::on(&[Operation::Create]).at(".metadata").with_effect(Effect::Crash));
     promote(&faulty, &snapshot, &at(DEST), &Options::default()).expect_err("stopped before the _metadata");
     let staged: Vec<String> = store.tree().into_keys().filter(|path| path.contains(".copy.chkctl-promote/")).collect();
     let hidden = |path: &&String| path.rsplit('/').next().is_none_or(|name| name.is_empty() || name.starts_with('.'));
@@ -143,7 +143,7 @@ fn what_was_copied_for_another_snapshot_does_not_count() {
     let all = snapshots(&case);
     let (first, last) = (&all[0], &all[all.len() - 1]);
     let faulty = FaultyStorage::new(store.clone());
-    faulty.inject(Fault::on(&[Operation::Replace]).with_effect(Effect::Crash));
+    faulty.inject(Fault::on(&[Operation::Create]).at(".metadata").with_effect(Effect::Crash));
     promote(&faulty, first, &at(DEST), &Options::default()).expect_err("stopped");
     let (copied, _) = promote(&store, last, &at(DEST), &Options::default()).expect("promoted");
     assert_eq!(copied.kept, 0);
