@@ -56,6 +56,7 @@ impl<'s> Staging<'s> {
         }
         storage.create_dirs(&dir)?;
         let hold = storage.hold(&dir)?;
+        make_room(storage, dest)?;
         Ok(Staging { storage, dest: dest.clone(), parent, dir, _hold: hold })
     }
 
@@ -173,6 +174,19 @@ fn check_free(storage: &dyn WriteStorage, dest: &Location, parent: &Location) ->
         None => Ok(()),
         Some(EntryKind::Directory) if storage.list(dest)?.is_empty() => Ok(()),
         Some(_) => Err(exists()),
+    }
+}
+
+/// Takes an empty DEST away. Where that cannot be, as with a mount point, nothing could take its place in the end.
+fn make_room(storage: &dyn WriteStorage, dest: &Location) -> Result<(), PromoteError> {
+    match storage.delete_empty_dir(dest) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PromoteError::Refused(format!(
+            "{dest} is there, and cannot be replaced by the copy, as a mount point cannot ({}); give a place in it, such as \
+             {}",
+            error.message,
+            dest.with_suffix("/copy")
+        ))),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Prepared, RepairError, refused};
 use crate::edit::streams;
 use crate::model::{Location, Metadata, StreamHandle};
 use crate::seal::MANIFEST;
-use crate::storage::{Below, Details, EntryKind, Part, Storage, StorageError, WriteStorage};
+use crate::storage::{Below, Details, EntryKind, Hold, Part, Storage, StorageError, WriteStorage};
 use crate::survey::catalog::METADATA;
 use std::collections::{BTreeSet, HashSet};
 
@@ -107,29 +107,42 @@ pub struct Written {
 /// as far as that can be done.
 pub fn write(storage: &dyn WriteStorage, prepared: &Prepared, link: bool) -> Result<Written, RepairError> {
     let dest = &prepared.dest;
-    let not_free = || refused(format!("{dest} is there and not empty"));
     if leftovers(storage, dest)?.is_none() {
-        return not_free();
+        return not_free(dest);
     }
     let made = storage.stat(dest).is_err_and(|error| error.is_not_found());
     storage.create_dirs(dest)?;
-    let hold = storage.hold(dest)?;
-    // Once more, now that nobody else is at work in it.
-    let Some(left) = leftovers(storage, dest)? else { return not_free() };
-    check_source_has(storage, prepared, &left)?;
-    let result = clear(storage, dest, &left).and_then(|()| fill(storage, prepared, link));
-    // Where it cannot be said that there is no `_metadata`, its files must stay.
-    if result.is_err()
-        && storage.stat(&in_dir(dest, METADATA)).is_err_and(|error| error.is_not_found())
-        && let Ok(Some(left)) = leftovers(storage, dest)
-    {
-        let _ = clear(storage, dest, &left);
-        drop(hold);
-        if made {
-            let _ = storage.delete_empty_dir(dest);
+    let result = enter(storage, prepared).and_then(|(hold, left)| {
+        let result = clear(storage, dest, &left).and_then(|()| fill(storage, prepared, link));
+        // Where it cannot be said that there is no `_metadata`, its files must stay.
+        if result.is_err()
+            && storage.stat(&in_dir(dest, METADATA)).is_err_and(|error| error.is_not_found())
+            && let Ok(Some(left)) = leftovers(storage, dest)
+        {
+            let _ = clear(storage, dest, &left);
         }
+        drop(hold);
+        result
+    });
+    if result.is_err() && made {
+        // Only where nothing is in it.
+        let _ = storage.delete_empty_dir(dest);
     }
     result
+}
+
+fn not_free<T>(dest: &Location) -> Result<T, RepairError> {
+    refused(format!("{dest} is there and not empty"))
+}
+
+/// Keeps others away from DEST; what a killed repair left in it may be removed.
+fn enter(storage: &dyn WriteStorage, prepared: &Prepared) -> Result<(Hold, Vec<String>), RepairError> {
+    let dest = &prepared.dest;
+    let hold = storage.hold(dest)?;
+    // Once more, now that nobody else is at work in it.
+    let Some(left) = leftovers(storage, dest)? else { return not_free(dest) };
+    check_source_has(storage, prepared, &left)?;
+    Ok((hold, left))
 }
 
 /// Refuses to remove the only copy of a file: what a repair left is a copy of what the source has.
