@@ -10,7 +10,7 @@ mod paths;
 mod write;
 
 pub use changes::{Changes, Counts, Dropped, PathChange, Why};
-pub use write::{Written, is_free, is_inside, write};
+pub use write::{Written, is_free, write};
 
 use crate::edit::operators::{Lost, Named};
 use crate::edit::{EditError, operators, states, versions};

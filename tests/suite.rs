@@ -18,6 +18,7 @@ mod suite {
     mod flink;
     mod golden;
     mod hostile;
+    mod mentions;
     mod metrics;
     mod pins;
     mod prune_flink;

@@ -5,6 +5,7 @@ use crate::edit::operators::Named;
 use crate::model::{Location, OperatorId, Version};
 use crate::render::repair::{RepairJson, findings_text, next_command, text};
 use crate::repair::{self, Prepared, RepairError, Request, Sources};
+use crate::storage::lies_in;
 use crate::survey::Verdict;
 use crate::survey::resolve::{PathMap, absolute};
 use clap::Args;
@@ -117,7 +118,7 @@ pub(super) fn run(session: &mut Session, args: &RepairArgs) -> anyhow::Result<Ex
     if !repair::is_free(&session.storage, &dest).map_err(explain)? {
         return Err(failure(Exit::Refused, format!("{dest} is there and not empty")));
     }
-    if repair::is_inside(&session.storage, &dest, &snapshot.dir).map_err(explain)? {
+    if lies_in(&session.storage, &dest, &snapshot.dir).map_err(explain)? {
         return Err(failure(Exit::Refused, format!("{dest} lies in the snapshot, which must not change")));
     }
     let bytes = session.read_metadata(&snapshot)?;

@@ -214,22 +214,3 @@ fn copy(
     }
     Ok(linked)
 }
-
-/// Whether a directory that may not be there yet is, or would be, in another, links on the way to both resolved.
-pub fn is_inside(storage: &dyn Storage, dest: &Location, dir: &Location) -> Result<bool, StorageError> {
-    let dir = storage.real_place(dir)?;
-    let mut above = dest.clone();
-    loop {
-        match storage.real_place(&above) {
-            Ok(real) => {
-                let rest = dest.strip_prefix(&above).unwrap_or_default();
-                return Ok(real.with_suffix(&rest).strip_prefix(&dir).is_some());
-            }
-            Err(error) if error.is_not_found() => match above.parent() {
-                Some(parent) => above = parent,
-                None => return Err(error),
-            },
-            Err(error) => return Err(error),
-        }
-    }
-}
