@@ -47,6 +47,7 @@ impl<'s> Staging<'s> {
     pub fn open(storage: &'s dyn WriteStorage, dest: &Location) -> Result<Self, PromoteError> {
         let parent = dest.parent().ok_or_else(|| PromoteError::Exists(dest.clone()))?;
         check_free(storage, dest, &parent)?;
+        make_room(storage, dest)?;
         let name = format!(".{}.chkctl-promote", dest.name());
         let dir = parent.with_suffix(&format!("/{name}"));
         storage.create_dirs(&parent)?;
@@ -56,7 +57,6 @@ impl<'s> Staging<'s> {
         }
         storage.create_dirs(&dir)?;
         let hold = storage.hold(&dir)?;
-        make_room(storage, dest)?;
         Ok(Staging { storage, dest: dest.clone(), parent, dir, _hold: hold })
     }
 

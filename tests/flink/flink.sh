@@ -30,8 +30,8 @@
 #   sources= parallelism of the source (par), line= words per record of wordcount, sliding=true (every 500 ms),
 #   hold= records after which the sources stop (n), rate= records per second and source that follow nevertheless (0),
 #   inline= bytes up to which state goes into _metadata, savepoint=canonical|native instead of a checkpoint, from=PATH to
-#   start `run` from, claim=true for a job that owns it then (since 1.20), allowNonRestored=true, uid.NAME=UID for another uid of the operator (not of pantry), collect=false for a sink
-#   that keeps nothing, timeout= milliseconds, conf.OPTION=VALUE for any option of Flink.
+#   start `run` from, claim=true for a job that owns it then (since 1.20), allowNonRestored=true, uid.NAME=UID for another uid than NAME
+#   (not in pantry), collect=false for a sink that keeps nothing, timeout= milliseconds, conf.OPTION=VALUE for any option of Flink.
 #
 # Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
