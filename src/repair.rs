@@ -10,7 +10,7 @@ mod paths;
 mod write;
 
 pub use changes::{Changes, Counts, Dropped, PathChange, Why};
-pub use write::{is_free, is_inside, write};
+pub use write::{Written, is_free, write};
 
 use crate::edit::operators::{Lost, Named};
 use crate::edit::{EditError, operators, states, versions};
@@ -167,7 +167,7 @@ pub fn prepare(
         paths::place(&mut metadata, &exclusive, found, sources, Why::ReAnchor, &mut changes.paths)?;
     }
     if !request.find.is_empty() {
-        let found = find::missing_files(sources, &metadata, &exclusive, &request.find)?;
+        let found = find::missing_files(sources, &metadata, source, &exclusive, &request.find)?;
         paths::place(&mut metadata, &exclusive, found.into_iter(), sources, Why::Find, &mut changes.paths)?;
     }
     if request.drop_unreadable {

@@ -8,8 +8,10 @@ mod check;
 mod make;
 
 pub use check::{Checked, check, sealed};
-pub use make::{SealError, Sealed, place_of, seal, sum_of};
+pub use make::{SealError, Sealed, directory_of, place_of, seal, sum_of};
 
+use crate::model::Location;
+use crate::storage::OWN_DIRECTORY;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -61,6 +63,12 @@ impl Summing {
     pub fn finish(&self) -> Sum {
         Sum { size: self.size, digest: *self.hasher.finalize().as_bytes() }
     }
+}
+
+/// Whether a file of this name in a directory is a seal or a manifest, by its name.
+pub fn is_manifest(dir: &Location, name: &str) -> bool {
+    let is_of_seals = || dir.name() == SEALS && dir.parent().is_some_and(|own| own.name() == OWN_DIRECTORY);
+    name == MANIFEST || (name.ends_with(ENDING) && is_of_seals())
 }
 
 /// A digest in hexadecimal.

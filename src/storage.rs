@@ -7,6 +7,7 @@
 mod below;
 mod copy;
 pub mod faulty;
+mod inside;
 pub mod local;
 mod memory;
 mod parallel;
@@ -19,6 +20,7 @@ mod write;
 
 pub use below::{Below, Details, WalkVisitor};
 pub use copy::{Hold, Part};
+pub use inside::lies_in;
 pub use local::LocalStorage;
 pub use memory::{CrashKeep, MemoryStorage};
 pub use parallel::{in_parallel, threads_for};

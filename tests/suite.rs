@@ -19,6 +19,7 @@ mod suite {
     mod generate;
     mod golden;
     mod hostile;
+    mod mentions;
     mod metrics;
     mod operations;
     mod pins;

@@ -6,7 +6,7 @@ use crate::model::Location;
 use crate::promote::{self, Options, Plan, PromoteError, Staging, archive};
 use crate::render::promote::PromoteJson;
 use crate::render::report::why;
-use crate::storage::{EntryKind, Storage};
+use crate::storage::{EntryKind, Storage, lies_in};
 use crate::survey::{SnapshotReport, Verdict};
 use clap::Args;
 
@@ -69,6 +69,9 @@ fn from_snapshot(session: &mut Session, args: &PromoteArgs) -> anyhow::Result<Ex
     let dest = to_write(target)?;
     let (plan, seen) = {
         let snapshot = session.snapshot(&args.snapshot)?;
+        if lies_in(&session.storage, &dest, &snapshot.dir).map_err(PromoteError::Storage).map_err(explain)? {
+            return Err(failure(Exit::Refused, format!("{dest} lies in the snapshot, which must not change")));
+        }
         let bar = Bar::none();
         let judge = session.judge(&bar, std::slice::from_ref(&snapshot), false);
         let report = judge.judge(&snapshot);

@@ -5,6 +5,7 @@ use crate::edit::operators::Named;
 use crate::model::{Location, OperatorId, Version};
 use crate::render::repair::{RepairJson, findings_text, next_command, text};
 use crate::repair::{self, Prepared, RepairError, Request, Sources};
+use crate::storage::lies_in;
 use crate::survey::Verdict;
 use crate::survey::resolve::{PathMap, absolute};
 use clap::Args;
@@ -43,7 +44,8 @@ struct EditArgs {
     /// Correct handles that Flink wrote against the wrong directory (FLINK-39964).
     #[arg(long)]
     re_anchor: bool,
-    /// Look for missing files below this directory, by name and size. May be given again.
+    /// Look for missing files below this directory, by size, and then by the content that a seal or manifest says, or else by
+    /// name. May be given again.
     #[arg(long, value_name = "DIR")]
     find: Vec<String>,
     /// Drop every operator that has lost a file, so that a job can start with the rest.
@@ -71,6 +73,9 @@ struct ApplyArgs {
     /// Copy the files beside the source's _metadata to DEST, instead of naming them where they are.
     #[arg(long)]
     copy: bool,
+    /// As --copy, but give files a second name where the file system can (hard links).
+    #[arg(long)]
+    link: bool,
     /// Do not judge the result: no file is looked for.
     #[arg(long)]
     no_verify: bool,
@@ -113,7 +118,7 @@ pub(super) fn run(session: &mut Session, args: &RepairArgs) -> anyhow::Result<Ex
     if !repair::is_free(&session.storage, &dest).map_err(explain)? {
         return Err(failure(Exit::Refused, format!("{dest} is there and not empty")));
     }
-    if repair::is_inside(&session.storage, &dest, &snapshot.dir).map_err(explain)? {
+    if lies_in(&session.storage, &dest, &snapshot.dir).map_err(explain)? {
         return Err(failure(Exit::Refused, format!("{dest} lies in the snapshot, which must not change")));
     }
     let bytes = session.read_metadata(&snapshot)?;
@@ -127,11 +132,12 @@ pub(super) fn run(session: &mut Session, args: &RepairArgs) -> anyhow::Result<Ex
     bar.finish();
     let allowed = prepared.is_good() || args.apply.force;
     let applied = args.apply.apply && allowed;
-    if applied {
-        repair::write(&session.storage, &prepared).map_err(refusal)?;
-    }
+    let written = match applied {
+        true => Some(repair::write(&session.storage, &prepared, args.apply.link).map_err(refusal)?),
+        false => None,
+    };
     if session.globals.json {
-        session.print_json(&RepairJson::new(&prepared, applied))?;
+        session.print_json(&RepairJson::new(&prepared, written))?;
     } else {
         session.print(&text(&prepared, session.globals.verbose > 0))?;
     }
@@ -157,7 +163,7 @@ impl RepairArgs {
             renames: edits.rename_uid.iter().chain(&edits.rename_id).cloned().collect(),
             checkpoint_id: edits.checkpoint_id,
             upgrade: edits.upgrade,
-            copy: self.apply.copy,
+            copy: self.apply.copy || self.apply.link,
             no_verify: self.apply.no_verify,
         })
     }

@@ -355,9 +355,15 @@ fn refuse_what_cannot_follow(
     if wanted.is_empty() {
         return Ok(());
     }
-    // Where it cannot be searched, nothing is known of such files, and hardly a job has some.
-    let count =
-        mentions::mentioned(judge, snapshot, &wanted).unwrap_or_default().into_iter().collect::<HashSet<_>>().len();
+    let count = match mentions::mentioned(judge, snapshot, &wanted) {
+        Ok(names) => names.into_iter().collect::<HashSet<_>>().len(),
+        Err(why) => {
+            return Err(PromoteError::Refused(format!(
+                "whether operator state names files in {owned} (as that of a write-ahead sink does) could not be found out: \
+                 {why}; --force makes the copy without them"
+            )));
+        }
+    };
     if count == 0 {
         return Ok(());
     }

@@ -47,6 +47,7 @@ impl<'s> Staging<'s> {
     pub fn open(storage: &'s dyn WriteStorage, dest: &Location) -> Result<Self, PromoteError> {
         let parent = dest.parent().ok_or_else(|| PromoteError::Exists(dest.clone()))?;
         check_free(storage, dest, &parent)?;
+        make_room(storage, dest)?;
         let name = format!(".{}.chkctl-promote", dest.name());
         let dir = parent.with_suffix(&format!("/{name}"));
         storage.create_dirs(&parent)?;
@@ -183,6 +184,19 @@ fn check_free(storage: &dyn WriteStorage, dest: &Location, parent: &Location) ->
         None => Ok(()),
         Some(EntryKind::Directory) if storage.list(dest)?.is_empty() => Ok(()),
         Some(_) => Err(exists()),
+    }
+}
+
+/// Takes an empty DEST away. Where that cannot be, as with a mount point, nothing could take its place in the end.
+fn make_room(storage: &dyn WriteStorage, dest: &Location) -> Result<(), PromoteError> {
+    match storage.delete_empty_dir(dest) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PromoteError::Refused(format!(
+            "{dest} is there, and cannot be replaced by the copy, as a mount point cannot ({}); give a place in it, such as \
+             {}",
+            error.message,
+            dest.with_suffix("/copy")
+        ))),
     }
 }
 

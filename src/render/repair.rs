@@ -2,7 +2,7 @@
 
 use super::{Bytes, Escaped, bytes_of, prune::count};
 use crate::edit::operators::{Lost, Renamed};
-use crate::repair::{Changes, Dropped, Prepared, Why};
+use crate::repair::{Changes, Dropped, Prepared, Why, Written};
 use crate::survey::{Finding, Severity, Verdict};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -24,6 +24,8 @@ pub struct RepairJson<'p> {
     copied_files: u64,
     /// Their size in bytes.
     copied_bytes: u64,
+    /// Of the files, those that got a second name instead.
+    linked_files: u64,
     findings: &'p [Finding],
     hints: &'p [String],
     /// The command that starts a job from the result.
@@ -32,15 +34,16 @@ pub struct RepairJson<'p> {
 
 impl<'p> RepairJson<'p> {
     /// A repair, written or not.
-    pub fn new(prepared: &'p Prepared, applied: bool) -> Self {
+    pub fn new(prepared: &'p Prepared, written: Option<Written>) -> Self {
         RepairJson {
             source: prepared.source.to_string(),
             output: prepared.dest.to_string(),
-            applied,
+            applied: written.is_some(),
             verdict: prepared.verdict(),
             changes: &prepared.changes,
             copied_files: prepared.copies.len() as u64,
             copied_bytes: copied_bytes(prepared),
+            linked_files: written.map_or(0, |written| written.linked),
             findings: prepared.report.as_ref().map_or(&[], |report| &report.findings),
             hints: &prepared.hints,
             next: next_command(prepared),
@@ -52,14 +55,13 @@ fn copied_bytes(prepared: &Prepared) -> u64 {
     prepared.copies.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
 }
 
-/// The command that starts a job from the result. With `-n` where operators were dropped, as the job may have lost them
-/// too.
+/// The command that starts a job from the result. Without `-n`, whatever was dropped: Flink asks for it where the snapshot
+/// has state that no operator of the job claims, and with it would pass over such state that nobody meant to lose.
 pub fn next_command(prepared: &Prepared) -> String {
     let dest = prepared.dest_there.to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-+@%=".contains(c);
     let dest = if dest.chars().all(plain) { dest } else { format!("'{}'", dest.replace('\'', r"'\''")) };
-    let drops = if prepared.changes.lost.is_empty() { "" } else { "-n " };
-    format!("flink run {drops}-s {dest} job.jar")
+    format!("flink run -s {dest} job.jar")
 }
 
 /// What is different, for people.

@@ -39,10 +39,15 @@ pub struct Sealed {
     pub bytes: u64,
 }
 
+/// The directory of the seals of a snapshot in this directory and its neighbours. `None` for a root.
+pub fn directory_of(snapshot: &Location) -> Option<Location> {
+    Some(snapshot.parent()?.with_suffix(&format!("/{OWN_DIRECTORY}/{SEALS}")))
+}
+
 /// The place of the seal of a snapshot in this directory, beside it. `None` for a root and a hidden directory.
 pub fn place_of(snapshot: &Location) -> Option<Location> {
     let name = Some(snapshot.name()).filter(|name| !name.is_empty() && !name.starts_with('.'))?;
-    Some(snapshot.parent()?.with_suffix(&format!("/{OWN_DIRECTORY}/{SEALS}/{name}{ENDING}")))
+    Some(directory_of(snapshot)?.with_suffix(&format!("/{name}{ENDING}")))
 }
 
 /// A file that a snapshot refers to: its name in a seal, and where it is read here.

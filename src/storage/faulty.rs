@@ -184,6 +184,10 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
         self.write_whole(Operation::Replace, file, bytes, |inner| inner.replace(file, bytes))
     }
 
+    fn link(&self, from: &Location, to: &Location) -> Result<bool, StorageError> {
+        self.run(Operation::Link, to, |inner| inner.link(from, to))
+    }
+
     fn create_dirs_like(&self, to: Below<'_>, like: Below<'_>) -> Result<(), StorageError> {
         self.run(Operation::CreateDirs, &to.location(), |inner| inner.create_dirs_like(to, like))
     }

@@ -348,6 +348,20 @@ impl WriteStorage for MemoryStorage {
         Ok(())
     }
 
+    fn link(&self, from: &Location, to: &Location) -> Result<bool, StorageError> {
+        let mut tree = self.locked();
+        let node = tree.find(from).ok_or_else(|| nothing(from))?;
+        if tree.names(node).is_some() {
+            return Err(other(from, "a directory"));
+        }
+        let (dir, name) = tree.parent_of(to)?;
+        if tree.child(dir, name).is_some() {
+            return Err(taken(to));
+        }
+        tree.change(vec![(dir, name.to_owned(), Some(node))], &[]);
+        Ok(true)
+    }
+
     fn sync_dir(&self, dir: &Location) -> Result<(), StorageError> {
         let mut tree = self.locked();
         let node = tree.find_dir(dir).ok_or_else(|| nothing(dir))?;

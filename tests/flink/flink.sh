@@ -19,6 +19,7 @@
 #
 # JOB and its RESULT (harness/Jobs.java); word number i of the sequence is "word" + i * 7919 % vocab:
 #   wordcount   words → sum per word                             "counts": {word: highest count that was seen}
+#   splits      the same with a source that has a coordinator, for word number i of the sequence   "counts"
 #   windowed    record i has timestamp 10 * i; sums of 1000 ms   "windows": [[word, start, count]…]
 #   kitchen     all kinds of keyed state and both kinds of timers, key is i % keys   "lines": [text…], one a timer
 #   pantry      for check: all kinds of keyed and operator state, timers, raw state; hold= and keys= count for each subtask of
@@ -29,8 +30,8 @@
 #   sources= parallelism of the source (par), line= words per record of wordcount, sliding=true (every 500 ms),
 #   hold= records after which the sources stop (n), rate= records per second and source that follow nevertheless (0),
 #   inline= bytes up to which state goes into _metadata, savepoint=canonical|native instead of a checkpoint, from=PATH to
-#   start `run` from, claim=true for a job that owns it then (since 1.20), allowNonRestored=true, collect=false for a sink
-#   that keeps nothing, timeout= milliseconds, conf.OPTION=VALUE for any option of Flink.
+#   start `run` from, claim=true for a job that owns it then (since 1.20), allowNonRestored=true, uid.NAME=UID for another uid than NAME
+#   (not in pantry), collect=false for a sink that keeps nothing, timeout= milliseconds, conf.OPTION=VALUE for any option of Flink.
 #
 # Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("prune", &["wire", "model", "format", "storage", "survey", "records", "retention", "plan", "change", "prune"]),
     ("change", &["wire", "model", "storage", "plan", "change"]),
     ("edit", &["wire", "model", "format", "edit"]),
-    ("repair", &["wire", "model", "format", "storage", "survey", "edit", "repair"]),
+    ("repair", &["wire", "model", "format", "storage", "survey", "edit", "seal", "repair"]),
     ("seal", &["model", "format", "storage", "survey", "seal"]),
     ("promote", &["wire", "model", "format", "storage", "survey", "edit", "seal", "promote"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),

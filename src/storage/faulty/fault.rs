@@ -32,6 +32,8 @@ pub enum Operation {
     Delete,
     DeleteEmptyDir,
     Replace,
+    /// Its place is that of the new name.
+    Link,
 }
 
 impl Operation {
@@ -55,6 +57,7 @@ impl Operation {
         Operation::Delete,
         Operation::DeleteEmptyDir,
         Operation::Replace,
+        Operation::Link,
     ];
 
     /// Those that change something.

@@ -38,18 +38,19 @@ final class Jobs {
             case "wordcount" -> wordCount(env, options);
             case "windowed" -> windowed(env, options);
             case "kitchen" -> kitchen(env, options);
+            case "splits" -> Splits.build(env, options);
             case "pantry" -> Pantry.build(env, options);
             default -> throw new IllegalArgumentException("there is no job " + job);
         }
     }
 
     private static void wordCount(StreamExecutionEnvironment env, Options options) {
-        env.addSource(new Sequence.Lines(options)).setParallelism(options.sources()).uid("source")
-                .flatMap(Jobs::split).returns(Types.STRING).setParallelism(options.sources()).uid("split")
-                .map(Jobs::check).returns(Types.STRING).setParallelism(options.sources()).uid("check")
-                .map(word -> Tuple2.of(word, 1L)).returns(PAIR).setParallelism(options.sources()).uid("pair")
-                .keyBy(pair -> pair.f0, Types.STRING).sum(1).uid("sum")
-                .addSink(options.flag("collect", true) ? new Counts() : new Nothing()).uid("sink");
+        env.addSource(new Sequence.Lines(options)).setParallelism(options.sources()).uid(options.uid("source"))
+                .flatMap(Jobs::split).returns(Types.STRING).setParallelism(options.sources()).uid(options.uid("split"))
+                .map(Jobs::check).returns(Types.STRING).setParallelism(options.sources()).uid(options.uid("check"))
+                .map(word -> Tuple2.of(word, 1L)).returns(PAIR).setParallelism(options.sources()).uid(options.uid("pair"))
+                .keyBy(pair -> pair.f0, Types.STRING).sum(1).uid(options.uid("sum"))
+                .addSink(options.flag("collect", true) ? new Counts() : new Nothing()).uid(options.uid("sink"));
     }
 
     private static void split(String line, Collector<String> out) {
@@ -71,19 +72,19 @@ final class Jobs {
         Duration size = Duration.ofMillis(1000);
         WindowAssigner<Object, TimeWindow> windows = options.flag("sliding", false)
                 ? SlidingEventTimeWindows.of(size, Duration.ofMillis(500)) : TumblingEventTimeWindows.of(size);
-        env.addSource(new Sequence.Numbers(options)).setParallelism(options.sources()).uid("source")
-                .map(i -> Tuple2.of(Sequence.word(i, vocab), 1L)).returns(PAIR).setParallelism(options.sources()).uid("pair")
+        env.addSource(new Sequence.Numbers(options)).setParallelism(options.sources()).uid(options.uid("source"))
+                .map(i -> Tuple2.of(Sequence.word(i, vocab), 1L)).returns(PAIR).setParallelism(options.sources()).uid(options.uid("pair"))
                 .keyBy(pair -> pair.f0, Types.STRING).window(windows)
-                .reduce((a, b) -> Tuple2.of(a.f0, a.f1 + b.f1), new WithStart()).uid("window")
-                .addSink(new Outputs<>()).uid("sink");
+                .reduce((a, b) -> Tuple2.of(a.f0, a.f1 + b.f1), new WithStart()).uid(options.uid("window"))
+                .addSink(new Outputs<>()).uid(options.uid("sink"));
     }
 
     private static void kitchen(StreamExecutionEnvironment env, Options options) {
         long keys = options.number("keys", 10);
         SingleOutputStreamOperator<String> lines = env.addSource(new Sequence.Numbers(options))
-                .setParallelism(options.sources()).uid("source")
-                .keyBy(i -> i % keys, Types.LONG).process(new Kitchen(options.vocab())).uid("process");
-        lines.addSink(new Outputs<>()).uid("sink");
+                .setParallelism(options.sources()).uid(options.uid("source"))
+                .keyBy(i -> i % keys, Types.LONG).process(new Kitchen(options.vocab())).uid(options.uid("process"));
+        lines.addSink(new Outputs<>()).uid(options.uid("sink"));
     }
 
     /** Says which window a sum is of. */

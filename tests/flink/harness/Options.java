@@ -18,7 +18,7 @@ final class Options implements Serializable {
         for (String word : words) {
             int equals = word.indexOf('=');
             String key = equals < 0 ? word : word.substring(0, equals);
-            if (equals < 0 || !(KNOWN.contains(key) || key.startsWith("conf."))) {
+            if (equals < 0 || !(KNOWN.contains(key) || key.startsWith("conf.") || key.startsWith("uid."))) {
                 throw new IllegalArgumentException("what is " + word + "? see flink.sh");
             }
             options.values.put(key, word.substring(equals + 1));
@@ -56,6 +56,11 @@ final class Options implements Serializable {
 
     boolean flag(String key, boolean otherwise) {
         return Boolean.parseBoolean(text(key, String.valueOf(otherwise)));
+    }
+
+    /** The uid of an operator, which uid.NAME=UID replaces. */
+    String uid(String name) {
+        return text("uid." + name, name);
     }
 
     long n() {

@@ -218,6 +218,23 @@ fn every_archive_of_the_corpus_gives_copies_or_a_reason() {
 }
 
 #[test]
+fn a_copy_in_the_snapshot_itself_is_refused() {
+    let case = Case::named("wc-claim-chain-1.20.5");
+    let snapshot = metadata_files(&case.tree()).pop().expect("a snapshot");
+    let dir = snapshot.parent().expect("a directory");
+    std::os::unix::fs::symlink(dir, case.root.join("link")).expect("a link");
+    let before = tree(&case.root);
+    for dest in [dir.join("copy"), dir.join("a/b"), case.root.join("link/copy")] {
+        for args in [vec![text(&dest)], vec!["--archive".to_owned(), text(&dest.with_extension("tar.zst"))]] {
+            let run = case.chkctl([vec!["promote".to_owned(), text(&snapshot)], args].concat());
+            assert_eq!(run.status, 4, "{}", run.stderr);
+            assert!(run.stderr.contains("lies in the snapshot"), "{}", run.stderr);
+        }
+    }
+    assert!(tree(&case.root) == before, "the snapshot is as it was");
+}
+
+#[test]
 fn a_linked_copy_has_the_very_files() {
     use std::os::unix::fs::MetadataExt as _;
     let case = Case::named("wc-claim-chain-1.20.5");

@@ -7,7 +7,7 @@ use chkctl::model::Location;
 use chkctl::promote::{Options, PromoteError};
 use chkctl::seal::{self, Checked};
 use chkctl::storage::faulty::{Effect, Fault, FaultyStorage, Operation, Which};
-use chkctl::storage::{CrashKeep, MemoryStorage, Storage, StorageErrorKind};
+use chkctl::storage::{CrashKeep, MemoryStorage, Storage, StorageErrorKind, WriteStorage};
 use chkctl::survey::{Catalog, Silent, Verdict};
 use std::collections::BTreeMap;
 
@@ -157,4 +157,16 @@ fn a_dest_that_appears_meanwhile_is_left_alone() {
     let ended = promote(&store, &snapshot, &at(DEST), &Options::default());
     assert!(matches!(ended, Err(PromoteError::Exists(_))), "{ended:?}");
     assert_eq!(store.read(&at(&format!("{DEST}/mine")), 9), Ok(b"x".to_vec()));
+}
+
+#[test]
+fn a_dest_that_nothing_can_take_the_place_of_is_said_to_be_so_before_anything_is_copied() {
+    let (store, snapshot) = source("wc-heap-files-1.20.5");
+    store.create_dirs(&at(DEST)).expect("created");
+    // As the system refuses to remove a mount point.
+    let busy = FaultyStorage::new(store.clone()).with(Fault::on(&[Operation::DeleteEmptyDir]).at(DEST));
+    let ended = promote(&busy, &snapshot, &at(DEST), &Options::default());
+    let Err(PromoteError::Refused(why)) = ended else { panic!("{ended:?}") };
+    assert!(why.contains("mount point") && why.contains("/backup/copy/copy"), "{why}");
+    assert_eq!(busy.writes().len(), 1, "nothing was begun");
 }

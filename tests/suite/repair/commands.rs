@@ -177,7 +177,8 @@ fn operators_that_lost_a_file_are_dropped_and_said_to_be_lost() {
     assert_eq!(lost.as_array().map(Vec::len), Some(1));
     assert_eq!((&lost[0]["subtasks"], &lost[0]["key_groups"]), (&json!(2), &json!(128)));
     assert!(lost[0]["bytes"].as_i64() > Some(20_000) && lost[0]["why"].to_string().contains("4 errors"), "{lost}");
-    says(&run, "next: flink run -n -s file:");
+    // Not with -n: it would pass over what nobody meant to lose.
+    says(&run, "next: flink run -s file:");
     assert!(tree(&case.root) == before, "the source is as it was");
 }
 
@@ -239,6 +240,137 @@ fn missing_files_are_found_by_name_and_size() {
     fs::remove_file(away.join("another-name")).expect("removed");
     let run = out.repair(&dir, find);
     assert!(run.status == 4 && out.is_absent(), "one is still missing");
+}
+
+/// A checkpoint whose shared files lie in `backup`, one of them under another name, beside a file of the same size.
+struct Renamed {
+    case: Case,
+    dir: PathBuf,
+    backup: PathBuf,
+    old: PathBuf,
+    new: PathBuf,
+}
+
+/// What is done before the files are moved is done by `prepare`.
+fn renamed(prepare: impl Fn(&Case, &Path)) -> Renamed {
+    let case = Case::named("wc-rocksdb-inc-1.19.3");
+    let dir = snapshots(&case).remove(0);
+    prepare(&case, &dir);
+    let shared = dir.parent().expect("a job").join("shared");
+    let backup = case.root.join("backup");
+    fs::rename(&shared, &backup).expect("moved");
+    let metadata = fs::read(dir.join("_metadata")).expect("readable");
+    let used = |path: &PathBuf| {
+        let name = path.file_name().expect("a name").as_encoded_bytes().to_vec();
+        metadata.windows(name.len()).any(|window| window == name)
+    };
+    let files = fs::read_dir(&backup).expect("files").map(|entry| entry.expect("an entry").path());
+    let old = files.filter(|path| path.is_file()).find(used).expect("a file in use");
+    let new = backup.join("another-name");
+    fs::rename(&old, &new).expect("renamed");
+    let mut other = fs::read(&new).expect("readable");
+    *other.last_mut().expect("bytes") ^= 1;
+    fs::write(backup.join("a-decoy"), other).expect("written");
+    Renamed { case, dir, backup, old, new }
+}
+
+impl Renamed {
+    fn repair(&self, out: &Out) -> Run {
+        let find = self.backup.display().to_string();
+        out.repair(&self.dir, ["--apply", "--map", &self.case.map(), "--find", &find])
+    }
+}
+
+fn seal(case: &Case, dir: &Path) {
+    let run = case.chkctl([OsStr::new("seal"), dir.as_os_str()]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+}
+
+#[test]
+fn a_renamed_file_is_found_by_the_content_that_was_sealed() {
+    let all = renamed(seal);
+    let before = tree(&all.case.root);
+    let out = Out::new();
+    let run = all.repair(&out);
+    assert_eq!((run.status, out.verdict()), (0, "restorable".to_owned()), "{}", run.stderr);
+    let metadata = fs::read(out.dest().join("_metadata")).expect("written");
+    assert!(String::from_utf8_lossy(&metadata).contains("backup/another-name"));
+    assert!(tree(&all.case.root) == before, "what is found stays where it is");
+    // With other bytes it is not the one, nor is a file of the right name.
+    let bytes = fs::read(&all.new).expect("readable");
+    fs::copy(all.backup.join("a-decoy"), &all.new).expect("copied");
+    let out = Out::new();
+    assert!(all.repair(&out).status == 4 && out.is_absent());
+    fs::copy(all.backup.join("a-decoy"), &all.old).expect("copied");
+    let run = all.repair(&out);
+    assert!(run.status == 4 && out.is_absent());
+    says(&run, "not the bytes that were sealed");
+    // A twin with the sealed bytes is taken, wherever it is.
+    fs::create_dir(all.backup.join("deep")).expect("created");
+    fs::write(all.backup.join("deep/twin"), bytes).expect("written");
+    let run = all.repair(&out);
+    assert_eq!((run.status, out.verdict()), (0, "restorable".to_owned()), "{}", run.stderr);
+}
+
+#[test]
+fn a_manifest_below_the_directory_says_what_a_renamed_file_holds() {
+    let copy = tempfile::tempdir().expect("a directory");
+    let dest = copy.path().join("copy");
+    let promote = |case: &Case, dir: &Path| {
+        let run = case.chkctl([OsStr::new("promote"), dir.as_os_str(), dest.as_os_str()]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+    };
+    let all = renamed(promote);
+    let out = Out::new();
+    // Nothing says what it holds yet.
+    let run = all.repair(&out);
+    assert!(run.status == 4 && out.is_absent());
+    says(&run, "another-name");
+    says(&run, "a-decoy");
+    says(&run, "no seal or manifest says what it holds");
+    fs::copy(dest.join("chkctl.manifest"), all.backup.join("chkctl.manifest")).expect("copied");
+    let run = all.repair(&out);
+    assert_eq!((run.status, out.verdict()), (0, "restorable".to_owned()), "{}", run.stderr);
+    // Two manifests that contradict each other prove nothing.
+    let text = fs::read_to_string(dest.join("chkctl.manifest")).expect("text");
+    let name = all.old.file_name().expect("a name").to_string_lossy().into_owned();
+    let lie =
+        |line: &str| if line.ends_with(&name) { format!("{}{}", "0".repeat(64), &line[64..]) } else { line.to_owned() };
+    let lies: Vec<String> = text.lines().map(lie).collect();
+    fs::create_dir(all.backup.join("liar")).expect("created");
+    fs::write(all.backup.join("liar/chkctl.manifest"), lies.join("\n") + "\n").expect("written");
+    let out = Out::new();
+    let run = all.repair(&out);
+    assert!(run.status == 4 && out.is_absent(), "{}", run.stderr);
+    // The snapshot's own seal is what counts.
+    fs::rename(&all.new, &all.old).expect("back");
+    fs::rename(&all.backup, all.dir.parent().expect("a job").join("shared")).expect("back");
+    seal(&all.case, &all.dir);
+    fs::rename(all.dir.parent().expect("a job").join("shared"), &all.backup).expect("moved");
+    fs::rename(&all.old, &all.new).expect("renamed");
+    let run = all.repair(&out);
+    assert_eq!((run.status, out.verdict()), (0, "restorable".to_owned()), "{}", run.stderr);
+}
+
+#[test]
+fn files_beside_the_metadata_get_a_second_name_with_link() {
+    use std::os::unix::fs::MetadataExt as _;
+    let case = Case::named("kitchen-heap-files-1.20.5");
+    let before = tree(&case.root);
+    let dir = snapshots(&case).remove(0);
+    let out = Out::new();
+    let run = out.repair(&dir, ["--apply", "--link", "--map", &case.map()]);
+    assert_eq!((run.status, out.verdict()), (0, "restorable".to_owned()), "{}", run.stderr);
+    let answer = run.json();
+    assert!(answer["linked_files"].as_u64() > Some(3) && answer["linked_files"] == answer["copied_files"], "{answer}");
+    for file in tree(&out.dest()).into_keys() {
+        let name = file.file_name().expect("a name");
+        let inode = |path: &Path| fs::metadata(path).expect("there").ino();
+        assert_eq!(inode(&file) == inode(&dir.join(name)), name != "_metadata", "{}", file.display());
+    }
+    // What Flink removes in CLAIM mode is the second name.
+    fs::remove_dir_all(out.dest()).expect("removed");
+    assert!(tree(&case.root) == before, "the source is as it was");
 }
 
 #[test]

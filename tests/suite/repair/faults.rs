@@ -57,47 +57,71 @@ fn is_there(tree: &Tree, whole: &Tree) -> bool {
     there
 }
 
+/// Without copies, with copies, and with second names.
+const WAYS: [(bool, bool); 3] = [(false, false), (true, false), (true, true)];
+
+const EFFECTS: [Effect; 4] = [
+    Effect::Fail(StorageErrorKind::Other),
+    Effect::FailAfter(StorageErrorKind::Transient),
+    Effect::Tear(StorageErrorKind::Other),
+    Effect::Crash,
+];
+
+/// What is in DEST but for hidden files and the directory itself.
+fn shown(tree: &Tree) -> Tree {
+    let mut tree = below(tree, DEST);
+    tree.retain(|path, _| !path.ends_with('/') && !path.contains("/."));
+    tree
+}
+
 #[test]
-fn every_write_can_fail_or_be_the_last_and_the_result_is_whole_or_absent() {
-    for copy in [false, true] {
+fn every_operation_can_fail_or_be_the_last_and_the_result_is_whole_or_absent_and_a_rerun_completes() {
+    for (copy, link) in WAYS {
         let (storage, plan) = prepared(copy);
         let source = below(&storage.tree(), "/ck/");
-        let calm = FaultyStorage::new(storage);
-        write(&calm, &plan).expect("written");
+        let fresh = || storage.crash_clone(CrashKeep::All);
+        let calm = FaultyStorage::new(fresh());
+        write(&calm, &plan, link).expect("written");
         let whole = below(&calm.inner().tree(), DEST);
+        assert_eq!(shown(&whole), {
+            let mut all = whole.clone();
+            all.retain(|path, _| !path.ends_with('/'));
+            all
+        });
         let writes = calm.writes();
-        assert_eq!(writes.last().map(|(operation, _)| *operation), Some(Operation::Publish), "the _metadata is last");
+        assert_eq!(writes.iter().any(|(operation, _)| *operation == Operation::Link), link);
         assert_eq!(writes.len() > 10, copy, "{writes:?}");
-        for effect in [
-            Effect::Fail(StorageErrorKind::Other),
-            Effect::FailAfter(StorageErrorKind::Transient),
-            Effect::Tear(StorageErrorKind::Other),
-            Effect::Crash,
-        ] {
-            for n in 1..=writes.len() {
-                let (storage, plan) = prepared(copy);
-                let fault = Fault::on(Operation::WRITES).nth(n as u64).with_effect(effect);
-                let faulty = FaultyStorage::new(storage).with(fault);
-                write(&faulty, &plan).expect_err("it failed");
+        let failing = |operations, n, effect| {
+            let faulty = FaultyStorage::new(fresh()).with(Fault::on(operations).nth(n).with_effect(effect));
+            let result = write(&faulty, &plan, link);
+            (faulty, result)
+        };
+        for operations in [Operation::WRITES, Operation::ALL] {
+            // What comes after the last one does no harm.
+            let is_whole = |n: &u64| below(&failing(operations, *n, Effect::Crash).0.inner().tree(), DEST) == whole;
+            let last = (1..).find(is_whole).expect("a number");
+            assert!(last as usize >= writes.len());
+            for (n, effect) in (1..=last).flat_map(|n| EFFECTS.map(|effect| (n, effect))) {
+                let (faulty, result) = failing(operations, n, effect);
+                let told = format!("{effect:?} at {n} of {operations:?}, {copy} {link}");
                 let storage = faulty.inner();
-                let told = format!("{effect:?} at {:?}", writes[n - 1]);
-                let keeps = [
-                    CrashKeep::None,
-                    CrashKeep::All,
-                    CrashKeep::Seeded(n as u64),
-                    CrashKeep::Seeded(1 << 40 | n as u64),
-                ];
+                assert_eq!(below(&storage.tree(), "/ck/"), source, "{told}");
+                if result.is_ok() {
+                    // That the list of what is copied stays hurts nobody.
+                    assert_eq!(shown(&storage.tree()), shown(&whole), "{told}");
+                }
+                let keeps = [CrashKeep::None, CrashKeep::All, CrashKeep::Seeded(n), CrashKeep::Seeded(1 << 40 | n)];
                 for keep in keeps {
-                    let left = storage.crash_clone(keep).tree();
-                    assert_eq!(below(&left, "/ck/"), source, "{told}");
-                    let there = is_there(&left, &whole);
-                    assert!(!there || n == writes.len(), "{told}");
+                    let left = storage.crash_clone(keep);
+                    assert_eq!(below(&left.tree(), "/ck/"), source, "{told}");
+                    if !is_there(&left.tree(), &whole) {
+                        assert!(result.is_err(), "{told}");
+                        write(&left, &plan, link).unwrap_or_else(|error| panic!("{told}: {error}"));
+                    }
+                    assert_eq!(shown(&left.tree()), shown(&whole), "{told}");
                 }
                 let tree = storage.tree();
-                let there = is_there(&tree, &whole);
-                let lost_answer = matches!(effect, Effect::FailAfter(_)) && n == writes.len();
-                assert_eq!(there, lost_answer, "{told}");
-                if matches!(effect, Effect::Fail(_)) {
+                if matches!(effect, Effect::Fail(_)) && !is_there(&tree, &whole) {
                     assert_eq!(below(&tree, DEST), Tree::new(), "what was made is removed again: {told}");
                 }
             }
@@ -106,14 +130,46 @@ fn every_write_can_fail_or_be_the_last_and_the_result_is_whole_or_absent() {
 }
 
 #[test]
+fn what_a_killed_repair_left_is_removed_only_where_the_source_has_it_still() {
+    let (storage, plan) = prepared(true);
+    let faulty = FaultyStorage::new(storage).with(Fault::on(&[Operation::Publish]).nth(2).with_effect(Effect::Crash));
+    write(&faulty, &plan, false).expect_err("killed at the _metadata");
+    faulty.heal();
+    let storage = faulty.inner();
+    let (name, _) = &plan.copies[0];
+    let (theirs, ours) = (at(&format!("{SOURCE}/{name}")), at(&format!("{DEST}/{name}")));
+    let bytes = storage.read(&theirs, 1 << 20).expect("readable");
+    storage.delete(&theirs).expect("deleted");
+    let error = write(storage, &plan, false).expect_err("the only copy");
+    assert!(error.to_string().contains(name.as_str()), "{error}");
+    assert_eq!(storage.read(&ours, 1 << 20), Ok(bytes.clone()));
+    storage.put(&theirs, &bytes).expect("put");
+    // What no list has is somebody's.
+    storage.put(&at(&format!("{DEST}/mine")), b"mine").expect("put");
+    write(storage, &plan, false).expect_err("not empty");
+    storage.delete(&at(&format!("{DEST}/mine"))).expect("deleted");
+    write(storage, &plan, false).expect("written");
+}
+
+#[test]
+fn two_repairs_at_a_time_in_one_directory_are_refused() {
+    let (storage, plan) = prepared(true);
+    storage.create_dirs(&at(DEST)).expect("created");
+    let hold = storage.hold(&at(DEST)).expect("held");
+    write(&storage, &plan, false).expect_err("held by another");
+    drop(hold);
+    write(&storage, &plan, false).expect("written");
+}
+
+#[test]
 fn a_run_after_one_that_was_killed_at_the_metadata_writes_it() {
     let (storage, plan) = prepared(false);
     let killed = Fault::on(&[Operation::Publish]).with_effect(Effect::Crash);
     let faulty = FaultyStorage::new(storage).with(killed);
-    write(&faulty, &plan).expect_err("killed");
+    write(&faulty, &plan, false).expect_err("killed");
     faulty.heal();
     assert!(!below(&faulty.inner().tree(), DEST).is_empty(), "half a _metadata under another name is left");
-    write(&faulty, &plan).expect("written");
+    write(&faulty, &plan, false).expect("written");
     assert_eq!(faulty.inner().read(&at(&format!("{DEST}/_metadata")), 1 << 20), Ok(plan.metadata));
 }
 
@@ -121,7 +177,7 @@ fn a_run_after_one_that_was_killed_at_the_metadata_writes_it() {
 fn a_directory_that_somebody_filled_meanwhile_is_left_alone() {
     let (storage, plan) = prepared(true);
     storage.put(&at(&format!("{DEST}/mine")), b"mine").expect("put");
-    write(&storage, &plan).expect_err("not empty");
+    write(&storage, &plan, false).expect_err("not empty");
     assert_eq!(
         below(&storage.tree(), DEST).into_values().filter(|bytes| !bytes.is_empty()).collect::<Vec<_>>(),
         [b"mine"]
@@ -129,7 +185,7 @@ fn a_directory_that_somebody_filled_meanwhile_is_left_alone() {
     // An empty one stays where the repair fails.
     storage.delete(&at(&format!("{DEST}/mine"))).expect("deleted");
     let faulty = FaultyStorage::new(storage).with(Fault::on(&[Operation::Publish]));
-    write(&faulty, &plan).expect_err("it failed");
+    write(&faulty, &plan, false).expect_err("it failed");
     assert_eq!(below(&faulty.inner().tree(), DEST).into_keys().collect::<Vec<_>>(), [format!("{DEST}/")]);
 }
 
@@ -138,6 +194,6 @@ fn a_file_that_is_written_to_meanwhile_ends_the_repair() {
     let (storage, plan) = prepared(true);
     let (name, _) = &plan.copies[0];
     storage.replace(&at(&format!("{SOURCE}/{name}")), b"shorter").expect("replaced");
-    write(&storage, &plan).expect_err("it has another size");
+    write(&storage, &plan, false).expect_err("it has another size");
     assert_eq!(below(&storage.tree(), DEST), Tree::new());
 }
