@@ -262,13 +262,8 @@ impl FaultyWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.write(bytes))
     }
-}
 
-impl FaultyWriter {
-    fn end(
-        mut self: Box<Self>,
-        how: fn(Box<dyn FileWriter>) -> Result<u64, StorageError>,
-    ) -> Result<u64, StorageError> {
+    fn end(&mut self, how: fn(Box<dyn FileWriter>) -> Result<u64, StorageError>) -> Result<u64, StorageError> {
         match self.ledger.judge(Operation::Finish, &self.place) {
             Verdict::Go => self.inner.take().map_or(Ok(0), how),
             Verdict::Fail(error) | Verdict::Tear(error) => Err(error),
@@ -287,11 +282,11 @@ impl FileWriter for FaultyWriter {
         }
     }
 
-    fn finish(self: Box<Self>) -> Result<u64, StorageError> {
+    fn finish(mut self: Box<Self>) -> Result<u64, StorageError> {
         self.end(FileWriter::finish)
     }
 
-    fn leave(self: Box<Self>) -> Result<u64, StorageError> {
+    fn leave(mut self: Box<Self>) -> Result<u64, StorageError> {
         self.end(FileWriter::leave)
     }
 }
