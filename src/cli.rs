@@ -3,6 +3,7 @@
 //! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
 
 mod bar;
+mod cluster;
 mod compat;
 mod deep;
 mod demo;
@@ -380,6 +381,11 @@ impl Session {
 fn explain(error: StorageError) -> anyhow::Error {
     let context = if error.is_not_found() { "nothing is there (is the storage mounted?)" } else { "it cannot be read" };
     anyhow::Error::from(error).context(context)
+}
+
+/// What a cluster could not be asked, as the end of a run.
+fn explain_cluster(error: crate::cluster::ClusterError) -> anyhow::Error {
+    failure(Exit::NoVerdict, format!("what is in use is not known: {error}"))
 }
 
 /// Decodes a `_metadata`, with the file and the exit code in the error.

@@ -162,6 +162,11 @@ final class Cluster implements AutoCloseable {
         return answer;
     }
 
+    /** Where the REST API is. */
+    String rest() throws Exception {
+        return get(cluster.getRestAddress()).toString();
+    }
+
     static <T> T get(CompletableFuture<? extends T> future) throws Exception {
         try {
             return future.get(60, TimeUnit.SECONDS);
