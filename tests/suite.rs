@@ -46,6 +46,12 @@ mod suite {
         mod table;
     }
 
+    mod cluster {
+        mod faults;
+        mod live;
+        mod server;
+    }
+
     mod prune {
         mod attacks;
         mod corpus;

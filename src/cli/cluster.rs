@@ -1,8 +1,11 @@
 //! The options that name clusters, and what the clusters answer.
 
+use super::prune::duration;
 use super::{Exit, explain_cluster, failure};
 use crate::cluster::{Address, ClusterError, InUse, rest};
 use clap::Args;
+use jiff::SignedDuration;
+use std::time::Duration;
 
 /// Sent where an address has no credentials itself.
 const TOKEN: &str = "CHKCTL_JOBMANAGER_TOKEN";
@@ -15,11 +18,15 @@ pub struct ClusterArgs {
     /// https works too; USER:PASSWORD@ before the host, or a bearer token in CHKCTL_JOBMANAGER_TOKEN, is sent along.
     #[arg(long, value_name = "URL", env = "CHKCTL_JOBMANAGER", hide_env_values = true, value_delimiter = ',')]
     jobmanager: Vec<String>,
+    /// How long a cluster may take for an answer.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    jobmanager_timeout: SignedDuration,
 }
 
 /// Clusters to ask.
 pub(super) struct Clusters {
     addresses: Vec<Address>,
+    deadline: Duration,
 }
 
 impl ClusterArgs {
@@ -32,7 +39,8 @@ impl ClusterArgs {
                 // Without the text: there may be a password in it.
                 .map_err(|why| failure(Exit::Usage, format!("--jobmanager names no cluster: {why}")))
         });
-        Ok(Clusters { addresses: addresses.collect::<anyhow::Result<Vec<Address>>>()? })
+        let deadline = self.jobmanager_timeout.unsigned_abs();
+        Ok(Clusters { deadline, addresses: addresses.collect::<anyhow::Result<Vec<Address>>>()? })
     }
 }
 
@@ -49,6 +57,6 @@ impl Clusters {
 
     /// What is in use, for those who say themselves what it means that it is not known.
     pub(super) fn try_ask(&self) -> Result<InUse, ClusterError> {
-        rest::ask(&self.addresses)
+        rest::ask(&self.addresses, self.deadline)
     }
 }

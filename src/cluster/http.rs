@@ -10,12 +10,6 @@ use std::time::Duration;
 use ureq::http::{StatusCode, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
-/// A request with all its redirects takes no longer.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A server is there within this, or it is not.
-const CONNECT: Duration = Duration::from_secs(10);
-
 /// An answer is no longer than this: 10,000 jobs in an overview, each with a name of a few hundred bytes, are 10 MB.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
@@ -89,7 +83,8 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(address: &'a Address) -> Self {
+    /// Every request takes no longer than `deadline`.
+    pub(super) fn new(address: &'a Address, deadline: Duration) -> Self {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -98,8 +93,7 @@ impl<'a> Client<'a> {
             .build();
         let agent = ureq::Agent::config_builder()
             .tls_config(tls)
-            .timeout_global(Some(DEADLINE))
-            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(deadline))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -187,7 +181,7 @@ mod tests {
     #[test]
     fn a_redirect_leads_to_no_other_server() {
         let address = Address::parse("http://a:1/x", None).expect("an address");
-        let client = Client::new(&address);
+        let client = Client::new(&address, Duration::from_secs(1));
         assert_eq!(client.redirected(Some("/y")).as_deref(), Some("http://a:1/y"));
         assert_eq!(client.redirected(Some("http://a:1/y")).as_deref(), Some("http://a:1/y"));
         for other in ["http://b:1/y", "http://a:2/y", "https://a:1/y", "//b/y", "y", "http://u@a:1/y"] {

@@ -15,8 +15,6 @@ use serde::de::DeserializeOwned;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A job that is being started says within this what it is restored from, or it is not known.
-const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Stands for a path where a checkpoint has none (`CompletedCheckpointStats`, `MetadataStreamStateHandle`s of memory).
@@ -96,25 +94,26 @@ struct Externalization {
     delete_on_cancellation: bool,
 }
 
-/// Asks all of some clusters what they use. One that cannot be asked is an error.
-pub fn ask(addresses: &[Address]) -> Result<InUse, ClusterError> {
+/// Asks all of some clusters what they use. One that cannot be asked, or takes longer than `deadline` for an answer, is an
+/// error.
+pub fn ask(addresses: &[Address], deadline: Duration) -> Result<InUse, ClusterError> {
     let mut found = InUse::default();
     for address in addresses {
-        found.jobs.extend(jobs(address)?);
+        found.jobs.extend(jobs(address, deadline)?);
     }
     Ok(found)
 }
 
 /// The jobs of a cluster that are not at their end.
-fn jobs(address: &Address) -> Result<Vec<RunningJob>, ClusterError> {
-    let client = Client::new(address);
+fn jobs(address: &Address, deadline: Duration) -> Result<Vec<RunningJob>, ClusterError> {
+    let client = Client::new(address, deadline);
     let dashboard: Dashboard = client.expect("/config")?;
     if dashboard.features.history {
         let why = "it is a history server, and knows nothing of jobs that run";
         return Err(ClusterError::new(&address.to_string(), why));
     }
     log::debug!("{address} is Flink {}", dashboard.version);
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + deadline;
     let mut found = Vec::new();
     for job in overview(&client)? {
         let mut job = Some(job);
@@ -151,6 +150,10 @@ fn overview(client: &Client<'_>) -> Result<Vec<Job>, ClusterError> {
 
 /// What a job uses; `None` where it cannot say yet.
 fn running(client: &Client<'_>, address: &Address, job: &Job) -> Result<Option<RunningJob>, ClusterError> {
+    // While a job is initialised the answer is that of a job without checkpoints.
+    if job.state == "INITIALIZING" {
+        return Ok(None);
+    }
     let path = format!("/jobs/{}/checkpoints", job.jid);
     let answer = client.get(&path)?;
     let mut running = RunningJob {
@@ -165,10 +168,6 @@ fn running(client: &Client<'_>, address: &Address, job: &Job) -> Result<Option<R
         in_progress: Vec::new(),
         config: None,
     };
-    // While a job is initialised the answer is that of a job without checkpoints.
-    if job.state == "INITIALIZING" {
-        return Ok(None);
-    }
     if answer.status.as_u16() == 404 {
         let text = String::from_utf8_lossy(&answer.body);
         let never =
