@@ -10,6 +10,7 @@ mod demo;
 mod diagnose;
 mod diff;
 mod files;
+mod ha;
 mod inspect;
 mod keep;
 mod latest;
@@ -100,6 +101,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
+    Ha(ha::HaArgs),
     Prune(Box<prune::PruneArgs>),
     Undelete(undelete::UndeleteArgs),
     Purge(undelete::PurgeArgs),
@@ -176,6 +178,7 @@ impl Command {
             Command::Diff(args) => diff::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
+            Command::Ha(args) => ha::run(session, args),
             Command::Prune(args) => prune::run(session, args),
             Command::Undelete(args) => undelete::undelete(session, args),
             Command::Purge(args) => undelete::purge(session, args),

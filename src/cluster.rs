@@ -4,10 +4,13 @@
 //! All of it is untrusted: answers are bounded in size and time, ids are checked before they come into an address, and text
 //! goes to people through `render::Escaped` only. What cannot be asked is an error, and never "nothing is in use".
 
+pub mod ha;
 mod http;
+mod pointer;
 pub mod rest;
 
 pub use http::Address;
+pub use pointer::Completed;
 
 use crate::model::Location;
 use std::time::Duration;

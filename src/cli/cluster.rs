@@ -1,8 +1,10 @@
 //! The options that name clusters, and what the clusters answer.
 
 use super::prune::duration;
-use super::{Exit, explain_cluster, failure};
+use super::{Exit, Session, explain_cluster, failure};
+use crate::cluster::ha::{Ha, Reach};
 use crate::cluster::{Address, ClusterError, InUse, rest};
+use crate::model::Location;
 use clap::Args;
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -21,12 +23,16 @@ pub struct ClusterArgs {
     /// How long a cluster may take for an answer.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     jobmanager_timeout: SignedDuration,
+    /// What this high availability points to is in use: as PLACE of `chkctl ha`. May be given again.
+    #[arg(long, value_name = "PLACE")]
+    ha: Vec<String>,
 }
 
 /// Clusters to ask.
 pub(super) struct Clusters {
     addresses: Vec<Address>,
     deadline: Duration,
+    ha: Vec<String>,
 }
 
 impl ClusterArgs {
@@ -40,23 +46,40 @@ impl ClusterArgs {
                 .map_err(|why| failure(Exit::Usage, format!("--jobmanager names no cluster: {why}")))
         });
         let deadline = self.jobmanager_timeout.unsigned_abs();
-        Ok(Clusters { deadline, addresses: addresses.collect::<anyhow::Result<Vec<Address>>>()? })
+        Ok(Clusters { deadline, ha: self.ha.clone(), addresses: addresses.collect::<anyhow::Result<Vec<Address>>>()? })
     }
 }
 
 impl Clusters {
     /// Whether none was named.
     pub(super) fn is_empty(&self) -> bool {
-        self.addresses.is_empty()
+        self.addresses.is_empty() && self.ha.is_empty()
     }
 
     /// What is in use.
-    pub(super) fn ask(&self) -> anyhow::Result<InUse> {
-        self.try_ask().map_err(explain_cluster)
+    pub(super) fn ask(&self, session: &Session) -> anyhow::Result<InUse> {
+        self.try_ask(session).map_err(explain_cluster)
     }
 
     /// What is in use, for those who say themselves what it means that it is not known.
-    pub(super) fn try_ask(&self) -> Result<InUse, ClusterError> {
-        rest::ask(&self.addresses, self.deadline)
+    pub(super) fn try_ask(&self, session: &Session) -> Result<InUse, ClusterError> {
+        let mut in_use = rest::ask(&self.addresses, self.deadline)?;
+        for place in &self.ha {
+            in_use.add(read_ha(session, place, self.deadline)?.in_use()?);
+        }
+        Ok(in_use)
     }
+}
+
+/// Reads what a high availability points to.
+pub(super) fn read_ha(session: &Session, place: &str, deadline: Duration) -> Result<Ha, ClusterError> {
+    let maps = session.maps();
+    let here = |place: &Location| maps.here(place);
+    let reach = Reach { storage: &session.storage, here: &here };
+    if place.starts_with("zookeeper://") {
+        return Ha::ask(place, &reach, deadline);
+    }
+    let place =
+        session.place(place).map_err(|error| ClusterError { asked: place.to_owned(), why: error.to_string() })?;
+    Ha::read(&place, &reach)
 }

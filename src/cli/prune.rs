@@ -206,7 +206,7 @@ fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> a
     }
     let clusters = args.cluster.clusters()?;
     // Before the roots are looked at: what is completed in between is in nobody's way.
-    let options = args.options(session, now, clusters.ask()?)?;
+    let options = args.options(session, now, clusters.ask(session)?)?;
     let from_file = args.apply.plan_in.as_deref().map(|path| read_plan(Path::new(path))).transpose()?;
     if options.policy.is_empty() && from_file.is_none() && !args.apply.resume {
         let message = "no --keep-… rule is given, so nothing would be kept: nothing is done \

@@ -38,7 +38,7 @@ pub(super) fn run(session: &mut Session, args: &SafeArgs) -> anyhow::Result<Exit
     let roots = prune::real_roots(storage, &session.roots(&args.roots)?).map_err(explain)?;
     let cutoff = now.checked_sub(args.grace).unwrap_or(Timestamp::MIN);
     let bar = session.bar();
-    let in_use = args.cluster.clusters()?.ask()?;
+    let in_use = args.cluster.clusters()?.ask(session)?;
     let safety = safe_to_delete(storage, &path, &roots, &session.maps(), &Alive { in_use: &in_use, cutoff }, now, &bar)
         .map_err(refused)?;
     bar.finish();

@@ -40,7 +40,8 @@
 # Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
 # level of the log on stderr (OFF), CHKCTL_FLINK_CONF lines KEY=VALUE for what only the cluster is asked (the storage of
-# changelogs; before 1.19 the threshold of inline= too). Classes are compiled once for each state of the
+# changelogs; before 1.19 the threshold of inline= too; with high-availability.type=zookeeper a ZooKeeper is started beside
+# it, whose address `live` answers as "quorum"). Classes are compiled once for each state of the
 # sources. Everything listens on loopback only; what is written to TMPDIR is removed at the end.
 set -euo pipefail
 

@@ -87,7 +87,7 @@ pub(super) fn carry_out(
     let maps = session.maps();
     let mut again = Again::new(storage, &maps, task.seen, task.plan, task.plan.cutoff, task.assumed, &clock);
     let unanswered = Cell::new(false);
-    let guard = || task.clusters.try_ask().inspect_err(|_| unanswered.set(true));
+    let guard = || task.clusters.try_ask(session).inspect_err(|_| unanswered.set(true));
     if !task.clusters.is_empty() {
         again = again.guarded(&guard, task.seen, task.held);
     }

@@ -41,6 +41,8 @@ final class Cluster implements AutoCloseable {
             "execution.checkpointing.checkpoints-after-tasks-finish", "execution.checkpointing.checkpoints-after-tasks-finish.enabled");
     private final MiniCluster cluster;
     private final File work;
+    /** Where ZooKeeper is, or null. */
+    final String quorum;
 
     /** A job ended that should not have, or could not start. */
     static final class JobFailed extends Exception {
@@ -72,6 +74,8 @@ final class Cluster implements AutoCloseable {
         // What Flink takes from the cluster only, such as the storage of changelogs.
         String more = System.getenv().getOrDefault("CHKCTL_FLINK_CONF", "");
         more.lines().map(line -> line.split("=", 2)).filter(pair -> pair.length == 2).forEach(pair -> conf.setString(pair[0], pair[1]));
+        Quorum.startFor(conf, work);
+        quorum = conf.toMap().get("high-availability.zookeeper.quorum");
         cluster = new MiniCluster(new MiniClusterConfiguration.Builder().setConfiguration(conf).setNumTaskManagers(1)
                 .setNumSlotsPerTaskManager(SLOTS).setCommonBindAddress("localhost").build());
         cluster.start();

@@ -67,6 +67,9 @@ final class Live {
         answer.put("count", checkpoints.getCounts().getNumberOfCompletedCheckpoints());
         var restored = checkpoints.getLatestRestoredCheckpoint();
         answer.put("restored", restored == null ? null : restored.getExternalPath());
+        if (cluster.quorum != null) {
+            answer.put("quorum", cluster.quorum);
+        }
         return answer;
     }
 }

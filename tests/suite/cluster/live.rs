@@ -44,6 +44,9 @@ fn job<'w>(dir: &'w str, records: &'w str) -> Vec<&'w str> {
         "conf.state.backend.type=rocksdb",
         "conf.state.backend.rocksdb.memory.managed=false",
         "conf.execution.checkpointing.incremental=true",
+        // Twice as long is the grace, as it would have no other end within a test.
+        "conf.execution.checkpointing.timeout=3 s",
+        "conf.execution.checkpointing.tolerable-failed-checkpoints=1000",
     ]
 }
 
@@ -90,7 +93,11 @@ fn beside(flink: &mut Flink) {
 
     let seconds = std::env::var("CHKCTL_BESIDE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
     let (mut runs, mut files, mut fails) = (0, 0, 0);
+    let savepoints = format!("dir={}", root.join("savepoints").display());
     for policy in POLICIES {
+        for format in ["savepoint=native", "savepoint=canonical"] {
+            tell(flink, &["live", "savepoint", text(&second, "job"), &savepoints, format]);
+        }
         let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end {
             // No grace: only the cluster says that the job is alive.
