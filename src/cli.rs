@@ -301,6 +301,11 @@ impl Session {
         Judge { inventory, maps: self.maps(), progress, neighbours, keep_files }
     }
 
+    /// Whether neither a configuration file nor one of Flink's says where to look.
+    fn names_no_roots(&self) -> bool {
+        self.roots.is_empty() && set(&self.globals.flink_conf).is_none()
+    }
+
     /// The places to look at: those given, or the roots of the configuration file, or those of Flink's.
     fn roots(&self, given: &[String]) -> anyhow::Result<Vec<Location>> {
         let named = if given.is_empty() { &self.roots } else { given };

@@ -48,6 +48,7 @@ mod suite {
 
     mod cluster {
         mod faults;
+        mod ha;
         mod live;
         mod server;
     }

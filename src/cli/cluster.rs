@@ -3,7 +3,7 @@
 use super::prune::duration;
 use super::{Exit, Session, explain_cluster, failure};
 use crate::cluster::ha::{Ha, Reach};
-use crate::cluster::{Address, ClusterError, InUse, rest};
+use crate::cluster::{Address, ClusterError, InUse, RunningJob, rest};
 use crate::model::Location;
 use clap::Args;
 use jiff::SignedDuration;
@@ -12,9 +12,19 @@ use std::time::Duration;
 /// Sent where an address has no credentials itself.
 const TOKEN: &str = "CHKCTL_JOBMANAGER_TOKEN";
 
-/// Clusters that may use what is below the roots.
+/// Clusters that may use what is below the roots, and high availability.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
+    #[command(flatten)]
+    managers: ManagerArgs,
+    /// What this high availability points to is in use: as PLACE of `chkctl ha`. May be given again.
+    #[arg(long, value_name = "PLACE")]
+    ha: Vec<String>,
+}
+
+/// Clusters, by their REST APIs.
+#[derive(Debug, Args)]
+pub struct ManagerArgs {
     /// Ask this cluster (http://HOST:8081, Flink's REST API) what its jobs use. May be given again.
     ///
     /// https works too; USER:PASSWORD@ before the host, or a bearer token in CHKCTL_JOBMANAGER_TOKEN, is sent along.
@@ -23,9 +33,6 @@ pub struct ClusterArgs {
     /// How long a cluster may take for an answer.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     jobmanager_timeout: SignedDuration,
-    /// What this high availability points to is in use: as PLACE of `chkctl ha`. May be given again.
-    #[arg(long, value_name = "PLACE")]
-    ha: Vec<String>,
 }
 
 /// Clusters to ask.
@@ -38,6 +45,13 @@ pub(super) struct Clusters {
 impl ClusterArgs {
     /// The clusters that were named.
     pub(super) fn clusters(&self) -> anyhow::Result<Clusters> {
+        Ok(Clusters { ha: self.ha.clone(), ..self.managers.clusters()? })
+    }
+}
+
+impl ManagerArgs {
+    /// The clusters that were named.
+    pub(super) fn clusters(&self) -> anyhow::Result<Clusters> {
         let token = std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty());
         let named = self.jobmanager.iter().filter(|text| !text.trim().is_empty());
         let addresses = named.map(|text| {
@@ -46,7 +60,7 @@ impl ClusterArgs {
                 .map_err(|why| failure(Exit::Usage, format!("--jobmanager names no cluster: {why}")))
         });
         let deadline = self.jobmanager_timeout.unsigned_abs();
-        Ok(Clusters { deadline, ha: self.ha.clone(), addresses: addresses.collect::<anyhow::Result<Vec<Address>>>()? })
+        Ok(Clusters { deadline, ha: Vec::new(), addresses: addresses.collect::<anyhow::Result<Vec<Address>>>()? })
     }
 }
 
@@ -59,6 +73,12 @@ impl Clusters {
     /// What is in use.
     pub(super) fn ask(&self, session: &Session) -> anyhow::Result<InUse> {
         self.try_ask(session).map_err(explain_cluster)
+    }
+
+    /// The jobs of all clusters, the ones at their end included.
+    pub(super) fn all_jobs(&self) -> anyhow::Result<Vec<RunningJob>> {
+        let said = rest::all_jobs(&self.addresses, self.deadline);
+        said.map_err(|error| failure(Exit::NoVerdict, error.to_string()))
     }
 
     /// What is in use, for those who say themselves what it means that it is not known.

@@ -3,7 +3,7 @@
 use super::bar::Bar;
 use super::cluster::read_ha;
 use super::prune::duration;
-use super::{Exit, Session, explain_cluster};
+use super::{Exit, Session, failure};
 use crate::cluster::ha::{Ha, Pointer};
 use crate::model::Location;
 use crate::render::ha::{HaJson, JobJson, NewerJson, PointerJson, ha_text};
@@ -11,6 +11,9 @@ use crate::survey::catalog::checkpoint_number;
 use crate::survey::{Catalog, Judge, SnapshotReport, Verdict};
 use clap::Args;
 use jiff::SignedDuration;
+
+/// What is not restorable is looked at so often, as long as the pointers change.
+const LOOKS: usize = 4;
 
 /// Say which checkpoints Flink's high availability would start jobs from, and whether they are whole.
 ///
@@ -31,20 +34,25 @@ pub struct HaArgs {
 }
 
 pub(super) fn run(session: &mut Session, args: &HaArgs) -> anyhow::Result<Exit> {
-    let ha = read_ha(session, &args.place, args.ha_timeout.unsigned_abs()).map_err(explain_cluster)?;
+    let read = || {
+        let read = read_ha(session, &args.place, args.ha_timeout.unsigned_abs());
+        read.map_err(|error| failure(Exit::NoVerdict, error.to_string()))
+    };
+    let mut ha = read()?;
     let roots = match args.roots.is_empty() {
         true => None,
         false => Some(session.roots(&args.roots)?),
     };
-    let json = {
-        let bar = Bar::none();
-        let judge = session.judge(&bar, &[], false);
-        let mut jobs = Vec::new();
-        for (_, pointers) in ha.by_job() {
-            jobs.push(job(session, &judge, &pointers, roots.as_deref())?);
+    let mut json = judge_all(session, &ha, roots.as_deref())?;
+    for _ in 1..LOOKS {
+        // A running job discards a checkpoint when the next one is complete: was it that?
+        let again = read()?;
+        if exit_of(&ha, &json) == Exit::Fine || again == ha {
+            break;
         }
-        HaJson { place: ha.place.clone(), jobs }
-    };
+        ha = again;
+        json = judge_all(session, &ha, roots.as_deref())?;
+    }
     if session.globals.json {
         session.print_json(&json)?;
     } else {
@@ -54,6 +62,13 @@ pub(super) fn run(session: &mut Session, args: &HaArgs) -> anyhow::Result<Exit> 
         session.say(format_args!("{} points to no checkpoint", ha.place));
     }
     Ok(exit_of(&ha, &json))
+}
+
+fn judge_all(session: &Session, ha: &Ha, roots: Option<&[Location]>) -> anyhow::Result<HaJson> {
+    let bar = Bar::none();
+    let judge = session.judge(&bar, &[], false);
+    let jobs = ha.by_job().into_iter().map(|(_, pointers)| job(session, &judge, &pointers, roots));
+    Ok(HaJson { place: ha.place.clone(), jobs: jobs.collect::<anyhow::Result<Vec<JobJson>>>()? })
 }
 
 fn exit_of(ha: &Ha, json: &HaJson) -> Exit {

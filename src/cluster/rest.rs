@@ -104,6 +104,19 @@ pub fn ask(addresses: &[Address], deadline: Duration) -> Result<InUse, ClusterEr
     Ok(found)
 }
 
+/// The jobs of some clusters, those at their end included as long as a cluster remembers them.
+pub fn all_jobs(addresses: &[Address], deadline: Duration) -> Result<Vec<RunningJob>, ClusterError> {
+    let mut found = Vec::new();
+    for address in addresses {
+        found.extend(jobs(address, deadline)?);
+        let client = Client::new(address, deadline);
+        for job in overview(&client)?.iter().filter(|job| is_at_its_end(job)) {
+            found.extend(running(&client, address, job)?);
+        }
+    }
+    Ok(found)
+}
+
 /// The jobs of a cluster that are not at their end.
 fn jobs(address: &Address, deadline: Duration) -> Result<Vec<RunningJob>, ClusterError> {
     let client = Client::new(address, deadline);
@@ -115,7 +128,7 @@ fn jobs(address: &Address, deadline: Duration) -> Result<Vec<RunningJob>, Cluste
     log::debug!("{address} is Flink {}", dashboard.version);
     let end = Instant::now() + deadline;
     let mut found = Vec::new();
-    for job in overview(&client)? {
+    for job in overview(&client)?.into_iter().filter(|job| !is_at_its_end(job)) {
         let mut job = Some(job);
         while let Some(now) = job {
             match running(&client, address, &now)? {
@@ -126,7 +139,7 @@ fn jobs(address: &Address, deadline: Duration) -> Result<Vec<RunningJob>, Cluste
                 // It is being started, or came to its end in between.
                 None if Instant::now() < end => {
                     thread::sleep(PAUSE);
-                    job = overview(&client)?.into_iter().find(|job| job.jid == now.jid);
+                    job = overview(&client)?.into_iter().find(|job| job.jid == now.jid && !is_at_its_end(job));
                 }
                 None => {
                     let why = format!("job {} is {}: what it is restored from is not known yet", now.jid, now.state);
@@ -138,13 +151,16 @@ fn jobs(address: &Address, deadline: Duration) -> Result<Vec<RunningJob>, Cluste
     Ok(found)
 }
 
-/// The jobs that are not at their end (`JobStatus.isGloballyTerminalState`). A state that is not known is none.
+/// Whether a job will not run again (`JobStatus.isGloballyTerminalState`). A state that is not known is none of those.
+fn is_at_its_end(job: &Job) -> bool {
+    matches!(job.state.as_str(), "FAILED" | "CANCELED" | "FINISHED")
+}
+
 fn overview(client: &Client<'_>) -> Result<Vec<Job>, ClusterError> {
-    let mut overview: Overview = client.expect("/jobs/overview")?;
+    let overview: Overview = client.expect("/jobs/overview")?;
     if let Some(odd) = overview.jobs.iter().find(|job| !is_id(&job.jid)) {
         return Err(client.nonsense("/jobs/overview", &format!("{:?} is no id of a job", odd.jid)));
     }
-    overview.jobs.retain(|job| !matches!(job.state.as_str(), "FAILED" | "CANCELED" | "FINISHED"));
     Ok(overview.jobs)
 }
 

@@ -78,14 +78,16 @@ impl HeldHere {
 }
 
 /// Where places of a cluster's are here.
-pub(super) struct Places<'s> {
-    pub(super) storage: &'s dyn Storage,
-    pub(super) maps: &'s PathMaps,
+pub struct Places<'s> {
+    /// Where files are.
+    pub storage: &'s dyn Storage,
+    /// The maps of the run.
+    pub maps: &'s PathMaps,
 }
 
 impl Places<'_> {
     /// The real place of a snapshot's directory, as far as it is known.
-    pub(super) fn real(&self, place: &Location) -> Location {
+    pub fn real(&self, place: &Location) -> Location {
         let here = self.maps.here(&directory(place));
         self.storage.real_place(&here).unwrap_or(here).canonical()
     }
@@ -97,7 +99,7 @@ pub(super) fn directory(place: &Location) -> Location {
 }
 
 /// Which of some snapshots one is that a cluster names: by its place, or else by a name that comes once in the world.
-pub(super) fn matching<'p>(
+pub fn matching<'p>(
     named: &Location,
     real: &Location,
     snapshots: impl Iterator<Item = &'p Location> + Clone,

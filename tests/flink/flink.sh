@@ -16,7 +16,8 @@
 #       /jobs/ID of a running job, and what `flink info` prints of it
 #   live start JOB [KEY=VALUE...]     starts a job that goes on between commands, from=PATH if given; checkpoints by itself (ck=)
 #   live fail|look|stop ID            makes a task of it fail and waits for its restore; looks; cancels it
-#   live savepoint ID dir=DIR savepoint=FORMAT
+#   live savepoint ID dir=DIR [savepoint=FORMAT]   takes a savepoint, or a checkpoint
+#   live configmap ID dir=DIR         the ConfigMap that points to the completed checkpoints in a directory of high availability
 #       {"job": ID, "rest": URL of the REST API, "status": …, "completed": path of the last checkpoint, "count": of completed
 #       ones, "restored": what it was restored from last}; of a savepoint {"path": …}
 #   metadata PATH                     what Flink's own classes read in a `_metadata`, in the words of `chkctl inspect --json`

@@ -3,6 +3,7 @@ package harness;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.runtime.checkpoint.CheckpointStatsSnapshot;
 
+import java.io.File;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,6 +24,7 @@ final class Live {
             case "fail" -> fail(JobID.fromHexString(what), options);
             case "look" -> look(JobID.fromHexString(what));
             case "savepoint" -> Map.of("path", cluster.snapshot(JobID.fromHexString(what), options));
+            case "configmap" -> Quorum.configMap(JobID.fromHexString(what), new File(options.text("dir", null)));
             case "stop" -> stop(JobID.fromHexString(what));
             default -> throw new IllegalArgumentException("there is no command live " + words.get(0));
         };
