@@ -342,3 +342,45 @@ fn credentials_are_sent_to_the_cluster_and_shown_to_nobody() {
         assert!(!done.stderr.contains("secret"), "{}", done.stderr);
     }
 }
+
+#[test]
+fn latest_prefers_what_the_cluster_knows_if_it_is_whole() {
+    let job = Job::new();
+    let latest = |server: &Server, root: bool| {
+        let mut command = command();
+        command.args(["latest", "--json", "--jobmanager-timeout", "1s", "--jobmanager", &server.url()]);
+        if root {
+            command.arg(job.root());
+        }
+        Run::of(command)
+    };
+    // A job that failed is one to be restarted.
+    for state in ["RUNNING", "FAILED"] {
+        let known = completed(&job.root(), 4);
+        let server = running(state, &format!(r#"{{"latest":{{"completed":{known}}},"history":[]}}"#));
+        for root in [true, false] {
+            let said = latest(&server, root);
+            assert_eq!(said.status, 0, "{state}: {}", said.stderr);
+            let json = said.json();
+            assert!(json["path"].as_str().expect("a path").ends_with("chk-4"), "{json}");
+            assert_eq!(json["cluster"]["preferred"], true, "{json}");
+            assert!(json["cluster"]["newer"].as_str().expect("a path").ends_with("chk-5"), "{json}");
+            assert!(said.stderr.contains("chk-5 is newer than what the cluster knows"), "{}", said.stderr);
+        }
+    }
+    // What it knows is broken.
+    let known = completed(&job.root(), 4);
+    let server = running("RUNNING", &format!(r#"{{"latest":{{"completed":{known}}},"history":[]}}"#));
+    fs::write(job.root().join(JOB).join("chk-4/_metadata"), "no metadata").expect("a file");
+    let said = latest(&server, true);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    assert!(said.json()["path"].as_str().expect("a path").ends_with("chk-5"), "{}", said.stdout);
+    assert_eq!(said.json()["cluster"]["preferred"], false);
+    assert!(said.stderr.contains("not what the cluster knows"), "{}", said.stderr);
+    // It has nothing below the roots, or does not answer.
+    let elsewhere = running("RUNNING", NOTHING);
+    assert_eq!(latest(&elsewhere, true).json()["cluster"]["job_id"], serde_json::Value::Null);
+    let broken = Server::start(vec![("/config", Reply::status(500, ""))]);
+    let said = latest(&broken, true);
+    assert_eq!((said.status, said.stdout.as_str()), (5, ""), "{}", said.stderr);
+}
