@@ -15,6 +15,7 @@
 #   plan JOB [KEY=VALUE...]           {"plan": text, "job": text, "info": text}: what the REST API answers to /jobs/ID/plan and
 #       /jobs/ID of a running job, and what `flink info` prints of it
 #   live start JOB [KEY=VALUE...]     starts a job that goes on between commands, from=PATH if given; checkpoints by itself (ck=)
+#       (ck=none: none at all)
 #   live fail|look|stop ID            makes a task of it fail and waits for its restore; looks; cancels it
 #   live savepoint ID dir=DIR [savepoint=FORMAT]   takes a savepoint, or a checkpoint
 #   live configmap ID dir=DIR         the ConfigMap that points to the completed checkpoints in a directory of high availability

@@ -93,8 +93,10 @@ final class Cluster implements AutoCloseable {
         // Without an interval, those by hand would not be exactly-once; with a long pause there is none at the start.
         String never = "36000000 ms";
         String interval = options.text("ck", null);
-        conf.setString("execution.checkpointing.interval", interval == null ? never : interval + " ms");
-        conf.setString("execution.checkpointing.min-pause", interval == null ? never : "0 ms");
+        if (!"none".equals(interval)) {
+            conf.setString("execution.checkpointing.interval", interval == null ? never : interval + " ms");
+            conf.setString("execution.checkpointing.min-pause", interval == null ? never : "0 ms");
+        }
         // The end of a job does not wait for a last one.
         conf.setString("execution.checkpointing.checkpoints-after-tasks-finish", "false");
         boolean restarts = options.values.containsKey("delay");

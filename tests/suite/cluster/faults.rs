@@ -49,7 +49,7 @@ impl Job {
             let path = entry.expect("an entry").into_path();
             let chk =
                 path.components().filter_map(|part| part.as_os_str().to_str()?.strip_prefix("chk-")?.parse().ok());
-            let id: u64 = chk.last().unwrap_or(0);
+            let id: u64 = chk.max().unwrap_or(0);
             let time = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400 * (60 - id));
             fs::File::open(&path).expect("it").set_times(fs::FileTimes::new().set_modified(time)).expect("a time");
         }

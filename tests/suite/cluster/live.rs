@@ -74,9 +74,19 @@ fn a_prune_beside_a_job_of_flink_2_takes_nothing_that_it_needs() {
     with_flink_and("2.3.0", RETAINED, beside);
 }
 
+/// A job that makes no checkpoints is alive, holds nothing, and stops no prune.
+fn without_checkpoints(flink: &mut Flink, root: &Path) {
+    let place = format!("dir={}", root.display());
+    let started = tell(flink, &["live", "start", "wordcount", "n=1000000", "hold=1000", "rate=100", "ck=none", &place]);
+    let done = chkctl(&["prune", "--keep-last", "1", "--json", "--jobmanager", text(&started, "rest")], root);
+    assert_eq!(done.status, 0, "{}{}", done.stdout, done.stderr);
+    tell(flink, &["live", "stop", text(&started, "job")]);
+}
+
 fn beside(flink: &mut Flink) {
     let dir = tempfile::tempdir().expect("a directory");
     let root = dir.path();
+    without_checkpoints(flink, root);
     let (place, records) = (format!("dir={}", root.display()), format!("n={RECORDS}"));
     let words = job(&place, &records);
     let start = |flink: &mut Flink, more: &[&str]| {
