@@ -189,12 +189,11 @@ fn told(managers: &ManagerArgs) -> anyhow::Result<Option<Vec<Known>>> {
 fn prefer<'k>(session: &Session, told: &'k [Known], snapshots: &mut Vec<SnapshotDir>) -> Option<&'k Known> {
     let maps = session.maps();
     let places = Places { storage: &session.storage, maps: &maps };
+    let real = |snapshot: &SnapshotDir| session.storage.real_place(&snapshot.dir);
+    let all: Vec<Location> =
+        snapshots.iter().map(|snapshot| real(snapshot).unwrap_or_else(|_| snapshot.dir.clone())).collect();
     for known in told {
         let Some(place) = &known.place else { continue };
-        let all: Vec<Location> = snapshots
-            .iter()
-            .map(|snapshot| session.storage.real_place(&snapshot.dir).unwrap_or_else(|_| snapshot.dir.clone()))
-            .collect();
         if let Some(&index) = matching(place, &places.real(place), all.iter()).first() {
             let first = snapshots.remove(index);
             snapshots.insert(0, first);

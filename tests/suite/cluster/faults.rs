@@ -185,6 +185,10 @@ fn a_checkpoint_in_progress_stays_however_old_its_files_are() {
     let latest = completed(&job.root(), 5);
     let statistics = |history: &str| format!(r#"{{"latest":{{"completed":{latest}}},"history":[{history}]}}"#);
     let server = running("RUNNING", &statistics(r#"{"id":1,"status":"IN_PROGRESS","is_savepoint":true}"#));
+    // Not in the plan, and not when it is carried out.
+    let plan = job.prune(&server.url(), &[]).json();
+    assert_eq!(plan["orphans"], serde_json::json!([]), "{plan}");
+    assert!(plan["refused"].to_string().contains("is writing it"), "{plan}");
     assert_eq!(job.prune(&server.url(), &["--apply"]).status, 0);
     assert_eq!(job.snapshots(), ["chk-1", "chk-5"]);
     let server = running("RUNNING", &statistics(r#"{"id":1,"status":"FAILED","is_savepoint":false}"#));
