@@ -3,6 +3,7 @@
 //! Words, exit codes and JSON are a contract with scripts: `docs/cli.md`.
 
 mod bar;
+mod cluster;
 mod compat;
 mod deep;
 mod demo;
@@ -10,6 +11,7 @@ mod diagnose;
 mod diff;
 mod files;
 mod generate;
+mod ha;
 mod inspect;
 mod keep;
 mod latest;
@@ -101,6 +103,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Diagnose(diagnose::DiagnoseArgs),
+    Ha(ha::HaArgs),
     Prune(Box<prune::PruneArgs>),
     Undelete(undelete::UndeleteArgs),
     Purge(undelete::PurgeArgs),
@@ -178,6 +181,7 @@ impl Command {
             Command::Diff(args) => diff::run(session, args),
             Command::Verify(args) => verify::run(session, args),
             Command::Diagnose(args) => diagnose::run(session, args),
+            Command::Ha(args) => ha::run(session, args),
             Command::Prune(args) => prune::run(session, args),
             Command::Undelete(args) => undelete::undelete(session, args),
             Command::Purge(args) => undelete::purge(session, args),
@@ -298,6 +302,11 @@ impl Session {
         Judge { inventory, maps: self.maps(), progress, neighbours, keep_files }
     }
 
+    /// Whether neither a configuration file nor one of Flink's says where to look.
+    fn names_no_roots(&self) -> bool {
+        self.roots.is_empty() && set(&self.globals.flink_conf).is_none()
+    }
+
     /// The places to look at: those given, or the roots of the configuration file, or those of Flink's.
     fn roots(&self, given: &[String]) -> anyhow::Result<Vec<Location>> {
         let named = if given.is_empty() { &self.roots } else { given };
@@ -381,6 +390,11 @@ impl Session {
 fn explain(error: StorageError) -> anyhow::Error {
     let context = if error.is_not_found() { "nothing is there (is the storage mounted?)" } else { "it cannot be read" };
     anyhow::Error::from(error).context(context)
+}
+
+/// What a cluster could not be asked, as the end of a run.
+fn explain_cluster(error: crate::cluster::ClusterError) -> anyhow::Error {
+    failure(Exit::NoVerdict, format!("what is in use is not known: {error}"))
 }
 
 /// Decodes a `_metadata`, with the file and the exit code in the error.

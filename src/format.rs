@@ -14,7 +14,7 @@
 
 mod channel;
 mod dialect;
-mod java_object;
+pub(crate) mod java_object;
 mod keyed;
 mod metadata;
 mod operator;

@@ -6,6 +6,7 @@
 //! - [`model`]: what a checkpoint is.
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
+//! - [`cluster`]: what running clusters and their high availability say is in use.
 //! - [`state`]: the content of state files, bytes ↔ values; no I/O.
 //! - [`rocksdb`]: the files of an embedded database; no I/O of its own.
 //! - [`runtime`]: a compact stream runtime that writes checkpoints; `docs/runtime.md` is its guide.
@@ -29,6 +30,7 @@
 
 pub mod change;
 pub mod cli;
+pub mod cluster;
 pub mod diagnose;
 pub mod edit;
 pub mod format;

@@ -1,12 +1,13 @@
 //! Finds out what nothing refers to and what a policy lets go. Makes a plan, and changes nothing.
 //!
 //! [`seen`] walks the roots once and judges every snapshot; [`fates`] says which stay; [`marks`] holds what those refer to;
-//! [`sweep`] decides about every other file by its place ([`layout`]), its age and whether its job is alive ([`life`]);
+//! [`held`] finds what clusters say is in use; [`sweep`] decides about every other file by its place ([`layout`]), its age and whether its job is alive ([`life`]);
 //! [`assemble`] makes a [`Plan`] of it. [`recheck`] looks again while a plan is carried out. What cannot be read or judged
 //! forbids everything: it may refer to anything.
 
 pub mod assemble;
 pub mod fates;
+pub mod held;
 pub mod layout;
 pub mod life;
 pub mod marks;
@@ -22,9 +23,10 @@ pub mod uses;
 pub mod view;
 
 pub use options::Options;
-pub use recheck::Again;
+pub use recheck::{Again, Guard};
 
 use crate::change::{self, ChangeError};
+use crate::cluster::InUse;
 use crate::model::Location;
 use crate::plan::{Phase, Plan, Refused};
 use crate::records::Records;
@@ -32,6 +34,7 @@ use crate::storage::{Storage, StorageError, WriteStorage};
 use crate::survey::Progress;
 use crate::survey::resolve::PathMaps;
 use fates::RecordsByDir;
+use held::HeldHere;
 use sealed::Sealed;
 use seen::{Around, Seen};
 use sweep::{Begun, Sweeper};
@@ -54,6 +57,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// What was seen.
     pub seen: Seen,
+    /// What clusters said is in use.
+    pub held: HeldHere,
 }
 
 /// Makes a plan for the roots, which are real places ([`real_roots`]).
@@ -66,18 +71,19 @@ pub fn prepare(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Prepared, ChangeError> {
-    let mut seen = look(storage, roots, maps, &options.assume_unreferenced, progress)?;
+    let mut seen = look(storage, roots, maps, &options.assume_unreferenced, &options.in_use, progress)?;
     let records = records(storage, &mut seen);
     let begun = begun(storage, roots, &seen)?;
-    let fates = fates::fates(&seen, options, &records);
+    let held = HeldHere::find(&options.in_use, &seen, storage, maps);
+    let fates = fates::fates(&seen, options, &records, &held);
     let mut sealed = Sealed::default();
     if options.taskowned {
-        let around = Around { storage, maps, assume_unreferenced: &[], aside: &[], progress };
+        let around = Around { storage, maps, assume_unreferenced: &[], aside: &[], in_use: &options.in_use, progress };
         sealed = sealed::search(&around, &seen, &fates);
     }
-    let sweep = Sweeper::new(&seen, &fates, options, &begun, &sealed).sweep();
+    let sweep = Sweeper::new(&seen, &fates, options, &begun, &sealed, &held).sweep();
     let plan = assemble::plan(&seen, &fates, sweep, options, &records);
-    Ok(Prepared { plan, seen })
+    Ok(Prepared { plan, seen, held })
 }
 
 /// Looks at the roots of a plan that was kept in a file, or `begun` with: what is there now, and why the plan must not be
@@ -87,13 +93,15 @@ pub fn review(
     plan: &Plan,
     maps: &PathMaps,
     assume_unreferenced: &[Location],
+    in_use: &InUse,
     begun: bool,
     progress: &dyn Progress,
-) -> Result<(Seen, Option<String>), ChangeError> {
-    let mut seen = look(storage, &plan.roots, maps, assume_unreferenced, progress)?;
+) -> Result<(Seen, HeldHere, Option<String>), ChangeError> {
+    let mut seen = look(storage, &plan.roots, maps, assume_unreferenced, in_use, progress)?;
     let records = records(storage, &mut seen);
-    let objection = stale::objection(plan, &seen, &records, begun);
-    Ok((seen, objection))
+    let held = HeldHere::find(in_use, &seen, storage, maps);
+    let objection = stale::objection(plan, &seen, &records, begun, &held);
+    Ok((seen, held, objection))
 }
 
 /// Walks the roots and judges every snapshot, those that were put aside and can be brought back included.
@@ -102,10 +110,11 @@ fn look(
     roots: &[Location],
     maps: &PathMaps,
     assume_unreferenced: &[Location],
+    in_use: &InUse,
     progress: &dyn Progress,
 ) -> Result<Seen, ChangeError> {
     let aside = change::put_aside(storage, roots)?;
-    Ok(Around { storage, maps, assume_unreferenced, aside: &aside, progress }.look(roots.to_vec())?)
+    Ok(Around { storage, maps, assume_unreferenced, aside: &aside, in_use, progress }.look(roots.to_vec())?)
 }
 
 /// The records of all directories that hold snapshots. One that cannot be read may be a pin.

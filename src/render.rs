@@ -7,6 +7,7 @@ pub mod diagnose;
 pub mod diff;
 pub mod dump;
 pub mod files;
+pub mod ha;
 pub mod inspect;
 pub mod metrics;
 pub mod promote;

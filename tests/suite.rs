@@ -49,6 +49,13 @@ mod suite {
         mod table;
     }
 
+    mod cluster {
+        mod faults;
+        mod ha;
+        mod live;
+        mod server;
+    }
+
     mod prune {
         mod attacks;
         mod corpus;

@@ -1,15 +1,19 @@
 //! `chkctl latest`.
 
 use super::bar::Bar;
+use super::cluster::ManagerArgs;
 use super::compat::CompatArgs;
 use super::deep::DeepArgs;
 use super::metrics::{Counted, MetricsArgs, ages};
 use super::{Exit, Session, exit_code};
+use crate::model::Location;
+use crate::prune::held::{Places, matching};
 use crate::render::metrics::{Command, RunMetrics};
 use crate::render::report::why;
 use crate::render::{Escaped, json_time, time};
-use crate::survey::SnapshotReport;
+use crate::storage::Storage as _;
 use crate::survey::finding::Verdict;
+use crate::survey::{SnapshotDir, SnapshotReport};
 use clap::Args;
 use serde::Serialize;
 use std::io::{self, IsTerminal};
@@ -30,6 +34,8 @@ pub struct LatestArgs {
     #[arg(long)]
     allow_suspect: bool,
     #[command(flatten)]
+    managers: ManagerArgs,
+    #[command(flatten)]
     compat: CompatArgs,
     #[command(flatten)]
     deep: DeepArgs,
@@ -45,6 +51,22 @@ struct LatestJson<'r> {
     job_id: Option<&'r str>,
     completed_at: Option<String>,
     skipped: Vec<SkippedJson>,
+    /// Only where a cluster was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterJson>,
+}
+
+/// What a cluster knows.
+#[derive(Serialize)]
+struct ClusterJson {
+    /// Whether the path is what the cluster knows as the latest.
+    preferred: bool,
+    /// The latest that it knows; null where it knows none below the roots.
+    job_id: Option<String>,
+    checkpoint_id: Option<u64>,
+    told_path: Option<String>,
+    /// A restorable snapshot that is newer.
+    newer: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -69,10 +91,19 @@ pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Ex
 
 fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotReport>) -> anyhow::Result<Exit> {
     let target = args.compat.target()?;
-    let roots = session.roots(&args.roots)?;
+    let told = told(&args.managers)?;
+    // The cluster says where to look, where nobody else does.
+    let roots = match &told {
+        Some(told) if args.roots.is_empty() && session.names_no_roots() => {
+            told.iter().filter_map(|told| Some(session.maps().here(&told.place.as_ref()?.parent()?))).collect()
+        }
+        _ => session.roots(&args.roots)?,
+    };
     let deep = args.deep.start()?;
-    let catalog = session.scan(&roots)?;
+    let mut catalog = session.scan(&roots)?;
+    let known = told.as_deref().and_then(|told| prefer(session, told, &mut catalog.snapshots));
     let mut skipped = Vec::new();
+    let mut newer = None;
     {
         let bar = Bar::none();
         let judge = session.judge(&bar, &catalog.snapshots, false);
@@ -83,13 +114,16 @@ fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotR
             Verdict::Suspect => args.allow_suspect,
             Verdict::Unknown | Verdict::Incomplete | Verdict::Broken => false,
         };
-        for snapshot in &catalog.snapshots {
+        for (index, snapshot) in catalog.snapshots.iter().enumerate() {
             let mut report = judge.judge(snapshot);
             target.judge(&judge, snapshot, &mut report);
             if let Some(deep) = deep.as_ref().filter(|_| is_good(&report)) {
                 deep.examine(&judge, snapshot, &mut report);
             }
             if is_good(&report) {
+                if index == 0 && known.is_some() {
+                    newer = newer_than(snapshot, &catalog.snapshots, |other| is_good(&judge.judge(other)));
+                }
                 *found = Some(report);
                 break;
             }
@@ -103,6 +137,22 @@ fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotR
     let refused =
         found.is_none() && skipped.last().is_some_and(|r| r.verdict == Verdict::Unknown) && !args.skip_unknown;
     talk(session, &skipped, found.as_ref(), refused);
+    let cluster = told.is_some().then(|| ClusterJson {
+        preferred: found.is_some() && known.is_some() && skipped.is_empty(),
+        job_id: known.as_ref().map(|known| known.job.clone()),
+        checkpoint_id: known.as_ref().map(|known| known.id),
+        told_path: known.as_ref().and_then(|known| Some(known.place.as_ref()?.to_string())),
+        newer: newer.clone(),
+    });
+    match (&cluster, &newer) {
+        (Some(_), Some(newer)) => {
+            session.say(format_args!("note: {newer} is newer than what the cluster knows as the latest"));
+        }
+        (Some(cluster), None) if !cluster.preferred && found.is_some() => {
+            session.say("note: this is not what the cluster knows as the latest");
+        }
+        _ => {}
+    }
     if session.globals.json {
         session.print_json(&LatestJson {
             path: found.as_ref().map(|report| report.path.to_string()),
@@ -111,6 +161,7 @@ fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotR
             job_id: found.as_ref().and_then(|report| report.job_id.as_deref()),
             completed_at: found.as_ref().and_then(|report| json_time(report.completed_at)),
             skipped: skipped.iter().map(skipped_json).collect(),
+            cluster,
         })?;
     } else if let Some(report) = &*found {
         let path = report.path.to_string();
@@ -124,6 +175,54 @@ fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotR
         (None, true) => Exit::NoVerdict,
         (None, false) => Exit::Findings,
     })
+}
+
+/// A checkpoint that a cluster knows as the latest of a job.
+struct Known {
+    job: String,
+    id: u64,
+    place: Option<Location>,
+    triggered: i64,
+}
+
+/// What clusters know, the newest first; `None` where none is to be asked.
+fn told(managers: &ManagerArgs) -> anyhow::Result<Option<Vec<Known>>> {
+    let clusters = managers.clusters()?;
+    if clusters.is_empty() {
+        return Ok(None);
+    }
+    let mut told: Vec<Known> = Vec::new();
+    for job in clusters.all_jobs()? {
+        let Some(latest) = job.latest else { continue };
+        let triggered = latest.triggered.unwrap_or(0);
+        told.push(Known { job: job.id, id: latest.id, place: latest.place, triggered });
+    }
+    told.sort_by_key(|known| std::cmp::Reverse(known.triggered));
+    Ok(Some(told))
+}
+
+/// Puts first what clusters know as the newest, of all that is among the snapshots; gives what they said of it.
+fn prefer<'k>(session: &Session, told: &'k [Known], snapshots: &mut Vec<SnapshotDir>) -> Option<&'k Known> {
+    let maps = session.maps();
+    let places = Places { storage: &session.storage, maps: &maps };
+    let real = |snapshot: &SnapshotDir| session.storage.real_place(&snapshot.dir);
+    let all: Vec<Location> =
+        snapshots.iter().map(|snapshot| real(snapshot).unwrap_or_else(|_| snapshot.dir.clone())).collect();
+    for known in told {
+        let Some(place) = &known.place else { continue };
+        if let Some(&index) = matching(place, &places.real(place), all.iter()).first() {
+            let first = snapshots.remove(index);
+            snapshots.insert(0, first);
+            return Some(known);
+        }
+    }
+    None
+}
+
+/// The newest of the snapshots that is good and newer than one.
+fn newer_than(snapshot: &SnapshotDir, all: &[SnapshotDir], is_good: impl Fn(&SnapshotDir) -> bool) -> Option<String> {
+    let newer = all.iter().filter(|other| other.time().is_some() && other.time() > snapshot.time());
+    newer.filter(|other| is_good(other)).map(|other| other.dir.to_string()).next()
 }
 
 fn skipped_json(report: &SnapshotReport) -> SkippedJson {

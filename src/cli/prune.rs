@@ -4,10 +4,12 @@ pub(super) mod apply;
 mod metrics;
 
 use super::bar::Bar;
+use super::cluster::ClusterArgs;
 use super::keep::{self, KeepArgs};
 use super::metrics::MetricsArgs;
 use super::{Exit, Session, exit_code, explain, failure};
 use crate::change::{self, Outcome, Purged, RunId};
+use crate::cluster::InUse;
 use crate::model::Location;
 use crate::plan::{self, Plan};
 use crate::prune::options::GroupBy;
@@ -38,6 +40,8 @@ pub struct PruneArgs {
     keep: KeepArgs,
     #[command(flatten, next_help_heading = "What is swept")]
     sweep: SweepArgs,
+    #[command(flatten, next_help_heading = "What is in use")]
+    cluster: ClusterArgs,
     #[command(flatten, next_help_heading = "What is done")]
     apply: ApplyArgs,
 }
@@ -142,7 +146,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl PruneArgs {
-    fn options(&self, session: &Session, now: Timestamp) -> anyhow::Result<Options> {
+    fn options(&self, session: &Session, now: Timestamp, in_use: InUse) -> anyhow::Result<Options> {
         let sweep = &self.sweep;
         let assumed = sweep.assume_unreferenced.iter().map(|text| {
             let place = session.place(text)?;
@@ -171,6 +175,7 @@ impl PruneArgs {
             verify: !sweep.no_verify,
             max_delete_percent: Some(sweep.max_delete_percent),
             max_delete_bytes: sweep.max_delete_bytes,
+            in_use,
         })
     }
 }
@@ -198,7 +203,9 @@ fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> a
         let message = "--now rehearses: with --apply it cannot be in the future, where every file is old";
         return Err(failure(Exit::Refused, message));
     }
-    let options = args.options(session, now)?;
+    let clusters = args.cluster.clusters()?;
+    // Before the roots are looked at: what is completed in between is in nobody's way.
+    let options = args.options(session, now, clusters.ask(session)?)?;
     let from_file = args.apply.plan_in.as_deref().map(|path| read_plan(Path::new(path))).transpose()?;
     if options.policy.is_empty() && from_file.is_none() && !args.apply.resume {
         let message = "no --keep-… rule is given, so nothing would be kept: nothing is done \
@@ -206,7 +213,8 @@ fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> a
         return Err(failure(Exit::Refused, message));
     }
     if options.grace() > options.grace {
-        session.say(format_args!("note: the grace is twice --checkpoint-timeout: {:#}", options.grace()));
+        session
+            .say(format_args!("note: the grace is twice the time that a checkpoint may take: {:#}", options.grace()));
     }
     let roots = match &from_file {
         Some(plan) if args.roots.is_empty() => plan.roots.clone(),
@@ -234,6 +242,8 @@ fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> a
         plan,
         seen: &prepared.seen,
         assumed: &options.assume_unreferenced,
+        held: &prepared.held,
+        clusters: &clusters,
         instant: args.apply.instant,
         run,
         per_second: args.apply.max_per_second,
@@ -276,8 +286,9 @@ fn prepare(
     if plan.roots != roots {
         return Err(failure(Exit::Refused, "the plan is for other roots"));
     }
-    let checked = prune::review(storage, &plan, &maps, &options.assume_unreferenced, run.is_some(), bar);
-    let (seen, objection) = checked.map_err(apply::refused)?;
+    let assumed = &options.assume_unreferenced;
+    let checked = prune::review(storage, &plan, &maps, assumed, &options.in_use, run.is_some(), bar);
+    let (seen, held, objection) = checked.map_err(apply::refused)?;
     if let Some(why) = objection {
         return Err(failure(Exit::Refused, format!("the plan is stale: {why}")));
     }
@@ -285,7 +296,7 @@ fn prepare(
     if run.is_none() {
         prune::assemble::brake(&mut plan, &seen, options);
     }
-    Ok((Prepared { plan, seen }, run))
+    Ok((Prepared { plan, seen, held }, run))
 }
 
 /// A plan that is not carried out.

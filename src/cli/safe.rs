@@ -1,10 +1,11 @@
 //! `chkctl safe-to-delete`.
 
+use super::cluster::ClusterArgs;
 use super::prune::apply::refused;
 use super::prune::duration;
 use super::{Exit, Session, explain};
 use crate::prune;
-use crate::prune::safe::{Safety, safe_to_delete};
+use crate::prune::safe::{Alive, Safety, safe_to_delete};
 use crate::render::prune::{SafeJson, safe_text};
 use crate::storage::Storage as _;
 use clap::Args;
@@ -26,6 +27,8 @@ pub struct SafeArgs {
     /// A job is alive that wrote something since.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     grace: SignedDuration,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 pub(super) fn run(session: &mut Session, args: &SafeArgs) -> anyhow::Result<Exit> {
@@ -35,7 +38,9 @@ pub(super) fn run(session: &mut Session, args: &SafeArgs) -> anyhow::Result<Exit
     let roots = prune::real_roots(storage, &session.roots(&args.roots)?).map_err(explain)?;
     let cutoff = now.checked_sub(args.grace).unwrap_or(Timestamp::MIN);
     let bar = session.bar();
-    let safety = safe_to_delete(storage, &path, &roots, &session.maps(), cutoff, now, &bar).map_err(refused)?;
+    let in_use = args.cluster.clusters()?.ask(session)?;
+    let safety = safe_to_delete(storage, &path, &roots, &session.maps(), &Alive { in_use: &in_use, cutoff }, now, &bar)
+        .map_err(refused)?;
     bar.finish();
     if session.globals.json {
         session.print_json(&SafeJson::new(&safety, &roots))?;

@@ -30,7 +30,7 @@ const SC_ENUM: u8 = 0x10;
 
 /// A value in the stream.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     Number(i64),
@@ -44,7 +44,7 @@ pub(super) enum Value<'a> {
 
 /// An object: its class and the fields of it and of its superclasses, the superclasses' first.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     pub class: JavaStr<'a>,
     pub serial_version_uid: i64,
     pub fields: Vec<(JavaStr<'a>, Value<'a>)>,
@@ -59,7 +59,7 @@ enum Handle<'a> {
 }
 
 /// The description of a class in the stream.
-pub(super) struct Described<'a> {
+pub(crate) struct Described<'a> {
     /// Where it starts.
     pub at: u64,
     pub name: JavaStr<'a>,
@@ -72,7 +72,7 @@ pub(super) struct Described<'a> {
 }
 
 /// A constant of an enum: the number of its class, its name, and where it starts.
-pub(super) type Constant<'a> = (usize, JavaStr<'a>, u64);
+pub(crate) type Constant<'a> = (usize, JavaStr<'a>, u64);
 
 struct Parser<'a, 'r> {
     reader: &'r mut Reader<'a>,
@@ -84,12 +84,41 @@ struct Parser<'a, 'r> {
 }
 
 /// Reads one object with its stream header, and leaves the reader behind it.
-pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Decoded<Value<'a>> {
+pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> Decoded<Value<'a>> {
     Parser::new(reader)?.value(0)
 }
 
+/// One object with its stream header, up to the field of this name: what comes after it is not looked at, and may be of kinds
+/// that are not known here. The object's class has no superclass.
+pub(crate) fn read_until<'a>(reader: &mut Reader<'a>, last: &str) -> Decoded<Object<'a>> {
+    let mut parser = Parser::new(reader)?;
+    let at = parser.reader.offset();
+    match parser.reader.u8()? {
+        TC_OBJECT => {}
+        tag => return parser.unknown(at, "Java object", tag),
+    }
+    let index = parser.class(0)?;
+    let Some(index) = index.filter(|index| parser.classes.get(*index).is_some_and(|class| class.parent.is_none()))
+    else {
+        return Err(parser.reader.invalid_at(at, "a Java object of a class that has a superclass, or of none"));
+    };
+    parser.remember(Handle::Other)?;
+    let Some((class, serial_version_uid, mut wanted)) =
+        parser.classes.get(index).map(|class| (class.name.clone(), class.serial_version_uid, class.fields.clone()))
+    else {
+        return Err(parser.reader.invalid_at(at, "a Java object without a class"));
+    };
+    match wanted.iter().position(|(_, name)| name.to_str() == last) {
+        Some(end) => wanted.truncate(end.saturating_add(1)),
+        None => return Err(parser.reader.invalid_at(at, "a Java object that lacks a field")),
+    }
+    let mut fields = Vec::new();
+    parser.values(wanted, 0, &mut fields)?;
+    Ok(Object { class, serial_version_uid, fields })
+}
+
 /// The classes and constants of one object with its stream header.
-pub(super) fn describe<'a>(reader: &mut Reader<'a>) -> Decoded<(Vec<Described<'a>>, Vec<Constant<'a>>)> {
+pub(crate) fn describe<'a>(reader: &mut Reader<'a>) -> Decoded<(Vec<Described<'a>>, Vec<Constant<'a>>)> {
     let mut parser = Parser::new(reader)?;
     parser.value(0)?;
     Ok((parser.classes, parser.constants))
@@ -192,6 +221,16 @@ impl<'a, 'r> Parser<'a, 'r> {
             return Ok(());
         };
         let (flags, fields) = (class.flags, class.fields.clone());
+        self.values(fields, depth, into)?;
+        if flags & SC_WRITE_METHOD != 0 { self.annotation() } else { Ok(()) }
+    }
+
+    fn values(
+        &mut self,
+        fields: Vec<(u8, JavaStr<'a>)>,
+        depth: u32,
+        into: &mut Vec<(JavaStr<'a>, Value<'a>)>,
+    ) -> Decoded<()> {
         for (kind, name) in fields {
             let value = match kind {
                 b'Z' => Value::Bool(self.reader.u8()? != 0),
@@ -205,7 +244,7 @@ impl<'a, 'r> Parser<'a, 'r> {
             self.count_field()?;
             into.push((name, value));
         }
-        if flags & SC_WRITE_METHOD != 0 { self.annotation() } else { Ok(()) }
+        Ok(())
     }
 
     /// What a class wrote beside its fields: blocks of bytes up to an end mark.

@@ -85,6 +85,7 @@ pub fn plan(seen: &Seen, fates: &[Option<Choice>], sweep: Sweep, options: &Optio
     let mut refused = seen.obstacles.clone();
     let blocked = !refused.is_empty();
     refused.extend(sweep.refused);
+    refused.extend(seen.notes.iter().cloned());
     refused.extend(outside(seen));
     refused.extend(order_disagrees(seen));
     if blocked {

@@ -1,5 +1,6 @@
 //! Which snapshots stay and which go: groups, the policy, and what holds a snapshot whatever the policy says.
 
+use super::held::HeldHere;
 use super::options::{GroupBy, Options};
 use super::seen::{Seen, Snapshot};
 use super::uses::Uses;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 pub type RecordsByDir = BTreeMap<Location, Records>;
 
 /// For each snapshot of `seen`, what becomes of it; `None` for what is incomplete.
-pub fn fates(seen: &Seen, options: &Options, records: &RecordsByDir) -> Vec<Option<Choice>> {
+pub fn fates(seen: &Seen, options: &Options, records: &RecordsByDir, held: &HeldHere) -> Vec<Option<Choice>> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, snapshot) in seen.snapshots.iter().enumerate() {
         if snapshot.verdict != Verdict::Incomplete {
@@ -36,6 +37,15 @@ pub fn fates(seen: &Seen, options: &Options, records: &RecordsByDir) -> Vec<Opti
             if let Some(fate) = fates.get_mut(index) {
                 *fate = Some(choice);
             }
+        }
+    }
+    for (&index, why) in &held.snapshots {
+        if let Some(Some(fate)) = fates.get_mut(index) {
+            if !fate.keep {
+                fate.reasons.clear();
+            }
+            fate.keep = true;
+            fate.reasons.push(format!("in use: {why}"));
         }
     }
     keep_what_is_referred_to(seen, &mut fates);
@@ -97,7 +107,8 @@ fn candidate<'a>(
 /// A snapshot stays with one that needs it itself: a checkpoint of version 7 may take the state of subtasks from an older one of
 /// its job, and a handle that no Flink writes may name a `_metadata`. Where that stayed alone, the snapshot would look whole.
 fn keep_what_is_referred_to(seen: &Seen, fates: &mut [Option<Choice>]) {
-    for uses in seen.aside.iter().filter(|uses| may_need_a_metadata(seen, uses)) {
+    let others = seen.aside.iter().chain(seen.elsewhere.iter().map(|snapshot| &snapshot.uses));
+    for uses in others.filter(|uses| may_need_a_metadata(seen, uses)) {
         keep_all(seen, fates, |other| {
             needs(seen, uses, other).then(|| "a snapshot that no policy is about refers to it".to_owned())
         });

@@ -1,5 +1,6 @@
 //! What a prune is asked to do.
 
+use crate::cluster::InUse;
 use crate::model::Location;
 use crate::retention::{Order, Policy, Span};
 use jiff::tz::TimeZone;
@@ -50,12 +51,21 @@ pub struct Options {
     pub max_delete_percent: Option<u8>,
     /// The most that may go, in bytes.
     pub max_delete_bytes: Option<u64>,
+    /// What clusters say is in use.
+    pub in_use: InUse,
 }
 
 impl Options {
     /// The grace, never below twice the time that a checkpoint may take.
     pub fn grace(&self) -> SignedDuration {
-        self.grace.max(self.checkpoint_timeout.saturating_mul(2))
+        self.grace.max(self.checkpoint_timeout().saturating_mul(2))
+    }
+
+    /// How long a checkpoint may take, by what was asked for and by the jobs that run.
+    pub fn checkpoint_timeout(&self) -> SignedDuration {
+        let told =
+            self.in_use.checkpoint_timeout().map(|told| SignedDuration::try_from(told).unwrap_or(SignedDuration::MAX));
+        told.map_or(self.checkpoint_timeout, |told| told.max(self.checkpoint_timeout))
     }
 
     /// What was changed after this is young.

@@ -1,15 +1,18 @@
 //! Looks again while a plan is carried out: for snapshots that appeared since, for jobs that came alive, and for pins.
 
+use super::held::{HeldHere, Places, matching, says};
+use super::layout::Role;
 use super::life::Life;
 use super::seen::Seen;
 use super::stale::touched;
 use super::tree::nanoseconds;
 use crate::change::Recheck;
+use crate::cluster::{ClusterError, InUse, RunningJob};
 use crate::model::Location;
 use crate::plan::Plan;
 use crate::records::Records;
 use crate::storage::{EntryKind, Storage, StorageError, StorageErrorKind};
-use crate::survey::catalog::{METADATA, SnapshotDir, SnapshotState};
+use crate::survey::catalog::{METADATA, SnapshotDir, SnapshotState, checkpoint_number};
 use crate::survey::inventory::Inventory;
 use crate::survey::resolve::PathMaps;
 use crate::survey::{Catalog, Judge, Silent, Verdict};
@@ -18,6 +21,9 @@ use jiff::Timestamp;
 
 /// Size and time of a `_metadata`; none of a directory without one.
 type Stamp = Option<(u64, Option<i64>)>;
+
+/// Asks clusters what is in use.
+pub type Guard<'s> = &'s dyn Fn() -> Result<InUse, ClusterError>;
 
 /// The roots are looked at so often at once, as long as a job may have been missed.
 const LOOKS: usize = 4;
@@ -45,6 +51,10 @@ pub struct Again<'s> {
     dirs: HashMap<Location, String>,
     /// Directories of jobs that have come alive.
     woken: HashMap<Location, String>,
+    /// Whom to ask what is in use.
+    guard: Option<Guard<'s>>,
+    /// Directories of jobs, by their names in the layout.
+    jobs: HashMap<String, Vec<Location>>,
 }
 
 impl<'s> Again<'s> {
@@ -74,6 +84,8 @@ impl<'s> Again<'s> {
             names: HashMap::new(),
             dirs: HashMap::new(),
             woken: HashMap::new(),
+            guard: None,
+            jobs: HashMap::new(),
         };
         let going: HashSet<Location> = plan.remove.iter().map(|removed| removed.path.canonical()).collect();
         for snapshot in &seen.snapshots {
@@ -100,6 +112,76 @@ impl<'s> Again<'s> {
             }
         }
         again
+    }
+
+    /// Asks clusters too, each time that it looks. The plan has taken `held` into account.
+    pub fn guarded(mut self, guard: Guard<'s>, seen: &Seen, held: &HeldHere) -> Self {
+        for dir in seen.tree.dirs() {
+            let Some((role, job)) = seen.layout.role(dir) else { continue };
+            if held.jobs.contains_key(&job) {
+                self.alive.insert(seen.tree.place(dir).clone());
+            }
+            if let Some(job) = seen.layout.jobs.get(job).filter(|_| role == Role::Job) {
+                self.jobs.entry(job.name.clone()).or_default().push(seen.tree.place(dir).clone());
+            }
+        }
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Asks clusters what is in use by now.
+    fn ask(&mut self, judge: &Judge<'_>) -> Result<(), StorageError> {
+        let (Some(guard), Some(root)) = (self.guard, self.roots.first()) else { return Ok(()) };
+        let in_use = guard().map_err(|error| {
+            StorageError::new(StorageErrorKind::Transient, root, format!("what is in use: {error}"))
+        })?;
+        let places = Places { storage: self.storage, maps: self.maps };
+        let going: Vec<Location> = self.going.keys().cloned().collect();
+        for held in in_use.held() {
+            let real = places.real(&held.place);
+            for index in matching(&held.place, &real, going.iter()) {
+                self.hold(&going[index], &held.why);
+            }
+            let inside = self.roots.iter().any(|root| real.strip_prefix(root).is_some());
+            if !inside && self.storage.stat(&real).is_ok() {
+                // It may refer to what is below the roots.
+                for snapshot in &Catalog::scan(self.storage, std::slice::from_ref(&real))?.snapshots {
+                    self.snapshot(judge, snapshot)?;
+                }
+            }
+            self.dirs.insert(real, held.why);
+        }
+        in_use.jobs.iter().for_each(|job| self.job(job, &places, &going));
+        Ok(())
+    }
+
+    /// A job that runs: its directories, what it is writing, and what its cluster may not have told of yet.
+    fn job(&mut self, job: &RunningJob, places: &Places<'_>, going: &[Location]) {
+        let by_id = self.jobs.get(&job.id).cloned().unwrap_or_default();
+        for dir in by_id.into_iter().chain(job.dirs().map(|dir| places.real(&dir))) {
+            for id in &job.in_progress {
+                self.dirs.insert(dir.with_suffix(&format!("/chk-{id}")), says(job));
+            }
+            let latest = job.latest.as_ref().map(|told| told.id);
+            for place in going.iter().filter(|place| place.parent().as_ref() == Some(&dir)) {
+                let number = checkpoint_number(place.name());
+                if number.is_some_and(|number| latest.is_none_or(|latest| number >= latest)) {
+                    self.hold(place, &says(job));
+                }
+            }
+            if !self.alive.contains(&dir) {
+                self.woken.insert(dir, says(job));
+            }
+        }
+    }
+
+    /// A snapshot that was to go stays, with all that it refers to.
+    fn hold(&mut self, place: &Location, why: &str) {
+        let why = format!("{place} is in use: {why}");
+        if let Some(names) = self.going.get(place) {
+            self.names.extend(names.iter().map(|name| (name.clone(), why.clone())));
+        }
+        self.dirs.insert(place.clone(), why);
     }
 
     /// Takes notice of a snapshot. `Ok(false)` where it went while it was looked at: its job has another one by then.
@@ -230,6 +312,8 @@ impl Recheck for Again<'_> {
             neighbours: Vec::new(),
             keep_files: true,
         };
+        // First, so that a checkpoint that is completed in between is seen as new.
+        self.ask(&judge)?;
         for look in 1.. {
             let catalog = Catalog::scan(self.storage, &self.roots)?;
             let mut vanished = None;

@@ -1,5 +1,6 @@
 //! Whether anything below the roots refers into a path: the proof that it may be deleted, or who stands against it.
 
+use super::held::HeldHere;
 use super::layout::{JobIndex, Role};
 use super::life::Life;
 use super::marks::Marks;
@@ -7,9 +8,11 @@ use super::seen::Seen;
 use super::tree::{DirId, Found};
 use super::{look, records};
 use crate::change::ChangeError;
+use crate::cluster::InUse;
 use crate::model::Location;
 use crate::plan::Refused;
 use crate::storage::{EntryKind, WriteStorage};
+use crate::survey::catalog::METADATA;
 use crate::survey::resolve::PathMaps;
 use crate::survey::{Progress, Verdict};
 use foldhash::{HashSet, HashSetExt as _};
@@ -65,14 +68,21 @@ impl Safety {
     }
 }
 
-/// Looks whether anything below the roots refers into `path`. All are real places; `cutoff` is the time after which a job
-/// that wrote something is alive.
+/// What tells that a job is alive.
+pub struct Alive<'a> {
+    /// What clusters say is in use.
+    pub in_use: &'a InUse,
+    /// A job is alive that wrote something after this.
+    pub cutoff: Timestamp,
+}
+
+/// Looks whether anything below the roots refers into `path`. All are real places.
 pub fn safe_to_delete(
     storage: &dyn WriteStorage,
     path: &Location,
     roots: &[Location],
     maps: &PathMaps,
-    cutoff: Timestamp,
+    alive: &Alive<'_>,
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<Safety, ChangeError> {
@@ -82,7 +92,8 @@ pub fn safe_to_delete(
         places.push(path.clone());
     }
     let places = super::real_roots(storage, &places)?;
-    let mut seen = look(storage, &places, maps, &[], progress)?;
+    let mut seen = look(storage, &places, maps, &[], alive.in_use, progress)?;
+    let held = HeldHere::find(alive.in_use, &seen, storage, maps);
     let records = records(storage, &mut seen);
     let under = |place: &Location| place.strip_prefix(path).is_some();
     let dirs: HashSet<DirId> = seen.tree.dirs().filter(|dir| under(seen.tree.place(*dir))).collect();
@@ -108,8 +119,12 @@ pub fn safe_to_delete(
         files,
         bytes,
     };
-    for snapshot in &seen.snapshots {
+    let outside = seen.elsewhere.iter().map(|snapshot| (None, snapshot));
+    for (index, snapshot) in seen.snapshots.iter().enumerate().map(|(index, s)| (Some(index), s)).chain(outside) {
         if under(&snapshot.path) {
+            if let Some(why) = index.and_then(|index| held.snapshots.get(&index)) {
+                safety.refused.push(refused(&snapshot.path, "in-use", why.clone()));
+            }
             let record = snapshot.path.parent().and_then(|dir| records.get(&dir)?.get(snapshot.path.name()).cloned());
             let pinned = record.is_some_and(|record| record.is_pinned(now));
             if pinned {
@@ -157,12 +172,12 @@ pub fn safe_to_delete(
             safety.refused.push(refused(&place, "link", why));
         }
     }
-    safety.refused.extend(opaque(&seen, &dirs, own.map(|own| own.dir), cutoff));
+    safety.refused.extend(opaque(&seen, &held, &dirs, own.map(|own| own.dir), alive.cutoff));
     Ok(safety)
 }
 
 /// What may be in use though no `_metadata` says so: what a running job has, and what only operators know.
-fn opaque(seen: &Seen, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timestamp) -> Vec<Refused> {
+fn opaque(seen: &Seen, held: &HeldHere, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timestamp) -> Vec<Refused> {
     let life = Life::of(&seen.tree, &seen.layout, &HashSet::new());
     let mut alive: HashSet<JobIndex> = HashSet::new();
     let mut named = Marks::none(&seen.tree);
@@ -170,11 +185,13 @@ fn opaque(seen: &Seen, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timest
     let mut found = Vec::new();
     for dir in dirs.iter().copied().chain(own) {
         let Some((role, job)) = seen.layout.role(dir) else { continue };
-        if life.is_alive(job, cutoff) && alive.insert(job) {
+        let runs = held.jobs.get(&job);
+        if (runs.is_some() || life.is_alive(job, cutoff)) && alive.insert(job) {
             let last =
-                life.last(job).map_or(String::new(), |last| format!(": something of it was written at {last:.0}"));
+                || life.last(job).map_or(String::new(), |last| format!(": something of it was written at {last:.0}"));
+            let why = runs.cloned().unwrap_or_else(|| format!("the job looks alive{}", last()));
             let place = seen.layout.jobs.get(job).map_or_else(|| seen.tree.place(dir).clone(), |job| job.place.clone());
-            found.push(refused(&place, "job-alive", format!("the job looks alive{last}")));
+            found.push(refused(&place, "job-alive", why));
         }
         let code = match role {
             Role::TaskOwned => "taskowned",
@@ -186,6 +203,11 @@ fn opaque(seen: &Seen, dirs: &HashSet<DirId>, own: Option<DirId>, cutoff: Timest
             found.push(refused(seen.tree.place(dir), code, why));
         }
     }
+    found.extend(
+        dirs.iter()
+            .filter(|dir| held.dirs.contains(dir) && seen.tree.find(**dir, METADATA).is_none())
+            .map(|dir| refused(seen.tree.place(*dir), "in-use", "a running job is writing it or needs it".to_owned())),
+    );
     found.sort_by(|a, b| (&a.path, &a.code).cmp(&(&b.path, &b.code)));
     found
 }

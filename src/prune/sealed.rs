@@ -35,10 +35,9 @@ pub fn search(around: &Around<'_>, seen: &Seen, fates: &[Option<Choice>]) -> Sea
         neighbours: Vec::new(),
         keep_files: false,
     };
-    for (snapshot, fate) in seen.snapshots.iter().zip(fates) {
-        if !fate.as_ref().is_some_and(|fate| fate.keep) {
-            continue;
-        }
+    let keeps = |fate: &Option<Choice>| fate.as_ref().is_some_and(|fate| fate.keep);
+    let kept = seen.snapshots.iter().zip(fates).filter(|(_, fate)| keeps(fate)).map(|(snapshot, _)| snapshot);
+    for snapshot in kept.chain(&seen.elsewhere) {
         let dir = SnapshotDir {
             dir: snapshot.path.clone(),
             metadata_file: snapshot.path.with_suffix(&format!("/{METADATA}")),

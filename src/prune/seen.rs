@@ -1,12 +1,14 @@
 //! What is there: the walked tree, and every snapshot in it with its verdict and what it refers to.
 
+use super::held::{Places, elsewhere};
 use super::layout::Layout;
 use super::tree::{DirId, EntryId, Found, Tree};
 use super::uses::{Uses, uses_of};
 use super::view::View;
+use crate::cluster::InUse;
 use crate::model::Location;
 use crate::plan::Refused;
-use crate::storage::{EntryKind, Storage, StorageError, in_parallel, threads_for};
+use crate::storage::{EntryKind, Storage, StorageError, StorageErrorKind, in_parallel, threads_for};
 use crate::survey::catalog::{METADATA, SnapshotState, checkpoint_number, is_job_id, is_savepoint_name};
 use crate::survey::inventory::Inventory;
 use crate::survey::report::Kind;
@@ -53,8 +55,12 @@ pub struct Seen {
     /// What else is in use: by what was put aside and can still be brought back, and by snapshots in places where no catalog
     /// looks, such as a copy in a hidden directory.
     pub aside: Vec<Uses>,
+    /// Snapshots outside the roots that clusters say are in use.
+    pub elsewhere: Vec<Snapshot>,
     /// What stands against any sweep.
     pub obstacles: Vec<Refused>,
+    /// What is to be said and stands against nothing.
+    pub notes: Vec<Refused>,
     /// How many `_metadata` files were read.
     pub metadata_read: u64,
 }
@@ -69,6 +75,8 @@ pub struct Around<'s> {
     pub assume_unreferenced: &'s [Location],
     /// Directories of finished runs that hold what was put aside.
     pub aside: &'s [Location],
+    /// What clusters say is in use.
+    pub in_use: &'s InUse,
     /// Hears how many snapshots there are and have been judged.
     pub progress: &'s dyn Progress,
 }
@@ -110,7 +118,50 @@ impl Around<'_> {
         let mut obstacles = self.obstacles(&tree, &layout, &snapshots);
         obstacles.extend(hidden.iter().filter_map(|snapshot| self.obstacle(snapshot, &tree)));
         aside.extend(hidden.into_iter().map(|snapshot| snapshot.uses));
-        Ok(Seen { layout, snapshots, aside, obstacles, metadata_read, tree })
+        let mut notes = Vec::new();
+        let elsewhere = self.elsewhere(&tree, &snapshots, &mut notes, |snapshot| {
+            seen(snapshot, &judge.judge(snapshot), &tree, &view, self.maps)
+        })?;
+        obstacles.extend(elsewhere.iter().filter_map(|snapshot| self.obstacle(snapshot, &tree)));
+        Ok(Seen { layout, snapshots, aside, elsewhere, obstacles, notes, metadata_read, tree })
+    }
+
+    /// Reads snapshots outside the roots that are in use: they may refer to files below them. One that is not there may have
+    /// been discarded, as its job completed others; or it is in a place that cannot be reached from here.
+    fn elsewhere(
+        &self,
+        tree: &Tree,
+        snapshots: &[Snapshot],
+        notes: &mut Vec<Refused>,
+        judge: impl Fn(&SnapshotDir) -> Snapshot,
+    ) -> Result<Vec<Snapshot>, StorageError> {
+        let places = Places { storage: self.storage, maps: self.maps };
+        let mut found = Vec::new();
+        for (held, place) in elsewhere(self.in_use, snapshots, &places) {
+            if tree.roots().iter().any(|root| place.strip_prefix(root).is_some()) || self.assumed(&place) {
+                continue;
+            }
+            let known = match self.storage.stat(&place) {
+                Ok(_) => Catalog::scan(self.storage, std::slice::from_ref(&place))?.snapshots,
+                Err(error) if matches!(error.kind, StorageErrorKind::NotFound | StorageErrorKind::Unsupported) => {
+                    let why = format!(
+                        "{}; it does not lie below the roots and cannot be read from here ({})",
+                        held.why, error.message
+                    );
+                    notes.push(Refused {
+                        path: held.place,
+                        code: "in-use-elsewhere".to_owned(),
+                        why,
+                        files: 0,
+                        bytes: 0,
+                    });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            found.extend(known.iter().filter(|s| !matches!(s.state, SnapshotState::Incomplete { .. })).map(&judge));
+        }
+        Ok(found)
     }
 
     /// Does something with all snapshots, several at a time, and keeps their order.

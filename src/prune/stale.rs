@@ -1,6 +1,7 @@
 //! Whether a plan that was kept in a file still holds.
 
 use super::fates::RecordsByDir;
+use super::held::HeldHere;
 use super::layout::is_state_file;
 use super::life::Life;
 use super::marks::Marks;
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 /// The plan comes from a file that anybody may have written, so beside its fingerprint every step is checked: nothing goes
 /// that a snapshot refers to which stays, and nothing that is not a file of Flink's. One that was `begun` with has changed
 /// what its fingerprint is of.
-pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool) -> Option<String> {
+pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool, held: &HeldHere) -> Option<String> {
     if plan.roots != seen.tree.roots() {
         return Some("its roots are others".to_owned());
     }
@@ -29,11 +30,17 @@ pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool) 
         return Some(format!("{}: {}", obstacle.path, obstacle.why));
     }
     let going: BTreeSet<Location> = plan.remove.iter().map(|removed| removed.path.canonical()).collect();
+    for (index, snapshot) in seen.snapshots.iter().enumerate() {
+        if let Some(why) = held.snapshots.get(&index).filter(|_| going.contains(&snapshot.path.canonical())) {
+            return Some(format!("{} is in use: {why}", snapshot.path));
+        }
+    }
     let mut marks = Marks::none(&seen.tree);
     for snapshot in seen.snapshots.iter().filter(|snapshot| !going.contains(&snapshot.path.canonical())) {
         marks.add(&snapshot.uses);
     }
     seen.aside.iter().for_each(|uses| marks.add(uses));
+    seen.elsewhere.iter().for_each(|snapshot| marks.add(&snapshot.uses));
     marks.settle(&seen.tree);
     let ours = if begun { touched(plan, seen) } else { HashSet::new() };
     let life = Life::of(&seen.tree, &seen.layout, &ours);
@@ -49,6 +56,13 @@ pub fn objection(plan: &Plan, seen: &Seen, records: &RecordsByDir, begun: bool) 
             && seen.layout.job(dir).is_some_and(|job| life.is_alive(job, plan.created))
         {
             return Some(format!("the job of {place} has come alive since it was made"));
+        }
+        let runs = seen.layout.job(dir).and_then(|job| held.jobs.get(&job));
+        if let Some(why) = runs.filter(|_| batch.phase == Phase::Shared && !plan.live) {
+            return Some(format!("{place}: {why}"));
+        }
+        if held.dirs.contains(&dir) {
+            return Some(format!("{place} is in use: a running job is writing it or needs it"));
         }
         for item in &batch.items {
             let Some(entry) = seen.tree.find(dir, &item.name) else { continue };

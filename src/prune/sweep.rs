@@ -1,6 +1,7 @@
 //! What goes: files of snapshots that go, and files that nothing refers to, each with what allows it; and what is left alone
 //! with the reason.
 
+use super::held::HeldHere;
 use super::layout::{JobIndex, Role, is_state_file};
 use super::life::Life;
 use super::marks::Marks;
@@ -69,6 +70,7 @@ pub struct Sweeper<'s> {
     options: &'s Options,
     begun: &'s Begun,
     sealed: &'s Sealed,
+    held: &'s HeldHere,
     life: Life,
     cutoff: Timestamp,
     marks: Marks,
@@ -91,6 +93,7 @@ impl<'s> Sweeper<'s> {
         options: &'s Options,
         begun: &'s Begun,
         sealed: &'s Sealed,
+        held: &'s HeldHere,
     ) -> Self {
         let life = Life::of(&seen.tree, &seen.layout, &begun.dirs);
         let cutoff = options.cutoff();
@@ -106,6 +109,7 @@ impl<'s> Sweeper<'s> {
             options,
             begun,
             sealed,
+            held,
             life,
             cutoff,
         };
@@ -137,6 +141,7 @@ impl<'s> Sweeper<'s> {
             }
         }
         self.seen.aside.iter().for_each(|uses| self.marks.add(uses));
+        self.seen.elsewhere.iter().for_each(|snapshot| self.marks.add(&snapshot.uses));
         self.marks.add(&self.sealed.uses);
         self.marks.settle(&self.seen.tree);
     }
@@ -151,7 +156,7 @@ impl<'s> Sweeper<'s> {
     }
 
     fn alive(&self, job: JobIndex) -> bool {
-        self.life.is_alive(job, self.cutoff)
+        self.held.jobs.contains_key(&job) || self.life.is_alive(job, self.cutoff)
     }
 
     /// Whether nothing was done to a file or directory within the grace.
@@ -278,7 +283,7 @@ impl<'s> Sweeper<'s> {
             _ => false,
         });
         let oldest = self.spans.get(&job)?.1?;
-        let begun = oldest.checked_sub(self.options.checkpoint_timeout).ok()?;
+        let begun = oldest.checked_sub(self.options.checkpoint_timeout()).ok()?;
         (!delicate).then(|| begun.checked_sub(self.options.grace()).ok()).flatten()
     }
 
@@ -308,7 +313,7 @@ impl<'s> Sweeper<'s> {
         let span = self.spans.get(&job);
         let before_all = span.is_some_and(|(least, _)| id < *least);
         // A checkpoint that is still being written is younger than its timeout.
-        let begun = self.options.checkpoint_timeout;
+        let begun = self.options.checkpoint_timeout();
         let limit = if before_all { Some(self.cutoff) } else { self.cutoff.checked_sub(begun).ok() };
         for entry in self.seen.tree.entries(dir) {
             if !is_state_file(&entry) || self.marks.holds(entry.id) || self.begun.files.contains(&entry.id) {
@@ -316,6 +321,10 @@ impl<'s> Sweeper<'s> {
             }
             if self.marks.holds_name(entry.name) {
                 self.leave(dir, "copy", COPY, &entry);
+                continue;
+            }
+            if self.held.dirs.contains(&dir) {
+                self.leave(dir, "in-progress", "the job runs, and is writing it or needs it", &entry);
                 continue;
             }
             let old = entry.time().zip(limit).is_some_and(|(time, limit)| time <= limit);
@@ -330,6 +339,9 @@ impl<'s> Sweeper<'s> {
     }
 
     fn alive_words(&self, job: JobIndex) -> String {
+        if let Some(why) = self.held.jobs.get(&job) {
+            return why.clone();
+        }
         match self.life.last(job) {
             Some(last) => format!("the job looks alive: something of it was written at {last:.0}"),
             None => "the job looks alive".to_owned(),
@@ -414,6 +426,9 @@ impl<'s> Sweeper<'s> {
 
     /// Whether a directory may go if it is empty.
     fn may_go(&self, dir: DirId) -> bool {
+        if self.held.dirs.contains(&dir) {
+            return false;
+        }
         let dead = |job| !self.alive(job);
         match self.seen.layout.role(dir) {
             Some((Role::Checkpoint(_), _)) if self.by_dir.contains_key(&dir) => self.goes_with_snapshot(dir),

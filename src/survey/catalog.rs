@@ -59,7 +59,7 @@ impl SnapshotDir {
     }
 
     /// When anything happened there last, for ordering.
-    fn time(&self) -> Option<Timestamp> {
+    pub fn time(&self) -> Option<Timestamp> {
         match self.state {
             SnapshotState::Complete { completed_at, .. } => completed_at,
             SnapshotState::Incomplete { modified } => modified,

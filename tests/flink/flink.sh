@@ -14,6 +14,13 @@
 #   complete JOB [KEY=VALUE...]       runs a job from the start to the end; answers as restore does
 #   plan JOB [KEY=VALUE...]           {"plan": text, "job": text, "info": text}: what the REST API answers to /jobs/ID/plan and
 #       /jobs/ID of a running job, and what `flink info` prints of it
+#   live start JOB [KEY=VALUE...]     starts a job that goes on between commands, from=PATH if given; checkpoints by itself (ck=)
+#       (ck=none: none at all)
+#   live fail|look|stop ID            makes a task of it fail and waits for its restore; looks; cancels it
+#   live savepoint ID dir=DIR [savepoint=FORMAT]   takes a savepoint, or a checkpoint
+#   live configmap ID dir=DIR         the ConfigMap that points to the completed checkpoints in a directory of high availability
+#       {"job": ID, "rest": URL of the REST API, "status": …, "completed": path of the last checkpoint, "count": of completed
+#       ones, "restored": what it was restored from last}; of a savepoint {"path": …}
 #   metadata PATH                     what Flink's own classes read in a `_metadata`, in the words of `chkctl inspect --json`
 #   bench words|recovery|keys …       see harness/Bench.java
 #
@@ -36,7 +43,8 @@
 # Needs a JDK, 17 or later (java and javac), and the jars that fetch.sh gets; exits with 3 and says so where they are
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
 # level of the log on stderr (OFF), CHKCTL_FLINK_CONF lines KEY=VALUE for what only the cluster is asked (the storage of
-# changelogs; before 1.19 the threshold of inline= too). Classes are compiled once for each state of the
+# changelogs; before 1.19 the threshold of inline= too; with high-availability.type=zookeeper a ZooKeeper is started beside
+# it, whose address `live` answers as "quorum"). Classes are compiled once for each state of the
 # sources. Everything listens on loopback only; what is written to TMPDIR is removed at the end.
 set -euo pipefail
 

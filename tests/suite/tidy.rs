@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["wire", "model"]),
     ("format", &["wire", "model", "format"]),
     ("storage", &["wire", "model", "storage"]),
+    ("cluster", &["wire", "model", "format", "storage", "cluster"]),
     ("runtime", &["wire", "model", "format", "storage", "state", "runtime"]),
     ("state", &["wire", "model", "state"]),
     ("rocksdb", &["wire", "model", "rocksdb"]),
@@ -19,7 +20,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("records", &["wire", "model", "storage", "records"]),
     ("retention", &["model", "retention"]),
     ("plan", &["model", "plan"]),
-    ("prune", &["wire", "model", "format", "storage", "survey", "records", "retention", "plan", "change", "prune"]),
+    (
+        "prune",
+        &["wire", "model", "format", "storage", "cluster", "survey", "records", "retention", "plan", "change", "prune"],
+    ),
     ("change", &["wire", "model", "storage", "plan", "change"]),
     ("edit", &["wire", "model", "format", "edit"]),
     ("repair", &["wire", "model", "format", "storage", "survey", "edit", "seal", "repair"]),
@@ -30,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "render",
         &[
             "wire", "model", "format", "state", "survey", "plan", "prune", "change", "edit", "repair", "seal",
-            "promote", "diagnose", "render",
+            "promote", "diagnose", "cluster", "render",
         ],
     ),
     (
@@ -40,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model",
             "format",
             "storage",
+            "cluster",
             "state",
             "rocksdb",
             "runtime",

@@ -1,15 +1,18 @@
 //! Carrying a plan out: locks, the clock of the store, signals, and what is said in the end.
 
+use super::super::cluster::Clusters;
 use super::super::{Exit, Session, explain, failure};
 use crate::change::{self, ChangeError, Control, How, Left, Locks, Outcome, Purge, Purged, RunId};
 use crate::model::Location;
 use crate::plan::Plan;
 use crate::prune::Again;
+use crate::prune::held::HeldHere;
 use crate::prune::seen::Seen;
 use crate::render::Bytes;
 use crate::render::prune::{AboutJson, OutcomeJson, count};
 use crate::storage::WriteStorage;
 use jiff::{SignedDuration, Timestamp};
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,6 +63,8 @@ pub(super) struct Task<'t> {
     pub plan: &'t Plan,
     pub seen: &'t Seen,
     pub assumed: &'t [Location],
+    pub held: &'t HeldHere,
+    pub clusters: &'t Clusters,
     pub instant: bool,
     pub run: Option<RunId>,
     pub per_second: Option<NonZeroU32>,
@@ -81,8 +86,18 @@ pub(super) fn carry_out(
     let control = control(task.per_second, &progress);
     let maps = session.maps();
     let mut again = Again::new(storage, &maps, task.seen, task.plan, task.plan.cutoff, task.assumed, &clock);
+    let unanswered = Cell::new(false);
+    let guard = || task.clusters.try_ask(session).inspect_err(|_| unanswered.set(true));
+    if !task.clusters.is_empty() {
+        again = again.guarded(&guard, task.seen, task.held);
+    }
     let how = How { instant: task.instant, run: task.run.clone() };
-    let outcome = change::execute(storage, locks, task.plan, &how, control, &mut again).map_err(refused)?;
+    let outcome = change::execute(storage, locks, task.plan, &how, control, &mut again);
+    let outcome = outcome.map_err(|error| match unanswered.get() {
+        // Nothing was wrong, and nothing is known.
+        true => failure(Exit::NoVerdict, error.to_string()),
+        false => refused(error),
+    })?;
     let purged = match task.purge.filter(|_| !outcome.interrupted) {
         Some(age) => {
             let roots = &task.plan.roots;

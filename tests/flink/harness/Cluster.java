@@ -41,6 +41,8 @@ final class Cluster implements AutoCloseable {
             "execution.checkpointing.checkpoints-after-tasks-finish", "execution.checkpointing.checkpoints-after-tasks-finish.enabled");
     private final MiniCluster cluster;
     private final File work;
+    /** Where ZooKeeper is, or null. */
+    final String quorum;
 
     /** A job ended that should not have, or could not start. */
     static final class JobFailed extends Exception {
@@ -72,6 +74,8 @@ final class Cluster implements AutoCloseable {
         // What Flink takes from the cluster only, such as the storage of changelogs.
         String more = System.getenv().getOrDefault("CHKCTL_FLINK_CONF", "");
         more.lines().map(line -> line.split("=", 2)).filter(pair -> pair.length == 2).forEach(pair -> conf.setString(pair[0], pair[1]));
+        Quorum.startFor(conf, work);
+        quorum = conf.toMap().get("high-availability.zookeeper.quorum");
         cluster = new MiniCluster(new MiniClusterConfiguration.Builder().setConfiguration(conf).setNumTaskManagers(1)
                 .setNumSlotsPerTaskManager(SLOTS).setCommonBindAddress("localhost").build());
         cluster.start();
@@ -89,8 +93,10 @@ final class Cluster implements AutoCloseable {
         // Without an interval, those by hand would not be exactly-once; with a long pause there is none at the start.
         String never = "36000000 ms";
         String interval = options.text("ck", null);
-        conf.setString("execution.checkpointing.interval", interval == null ? never : interval + " ms");
-        conf.setString("execution.checkpointing.min-pause", interval == null ? never : "0 ms");
+        if (!"none".equals(interval)) {
+            conf.setString("execution.checkpointing.interval", interval == null ? never : interval + " ms");
+            conf.setString("execution.checkpointing.min-pause", interval == null ? never : "0 ms");
+        }
         // The end of a job does not wait for a last one.
         conf.setString("execution.checkpointing.checkpoints-after-tasks-finish", "false");
         boolean restarts = options.values.containsKey("delay");
@@ -160,6 +166,11 @@ final class Cluster implements AutoCloseable {
         Jobs.build(env, job, options);
         answer.put("info", env.getExecutionPlan());
         return answer;
+    }
+
+    /** Where the REST API is. */
+    String rest() throws Exception {
+        return get(cluster.getRestAddress()).toString();
     }
 
     static <T> T get(CompletableFuture<? extends T> future) throws Exception {

@@ -68,6 +68,7 @@ public final class Harness {
                 case "check" -> new Check(cluster).run(what, Options.parse(words.subList(3, words.size())), words.get(2));
                 case "complete" -> toTheEnd(what, Options.parse(words.subList(2, words.size())), null);
                 case "plan" -> cluster.plan(what, Options.parse(words.subList(2, words.size())));
+                case "live" -> new Live(cluster).run(words.subList(1, words.size()));
                 case "metadata" -> Metadata.load(what);
                 case "bench" -> new Bench(cluster).run(what, Options.parse(words.subList(2, words.size())));
                 default -> throw new IllegalArgumentException("there is no command " + words.get(0));

@@ -4,8 +4,9 @@
 use super::corpus::{Trial, below};
 use super::tree::{Drawn, Made, OLD, location};
 use crate::suite::support::{Case, Run, archives, command};
+use chkctl::cluster::InUse;
 use chkctl::prune;
-use chkctl::prune::safe::{Safety, safe_to_delete};
+use chkctl::prune::safe::{Alive, Safety, safe_to_delete};
 use chkctl::storage::LocalStorage;
 use chkctl::survey::{Silent, Verdict};
 use jiff::{SignedDuration, Timestamp};
@@ -43,7 +44,16 @@ impl Asked {
         let roots = prune::real_roots(&LocalStorage, &[location(&root)]).expect("a root");
         let path = location(root.join(path)).canonical();
         let cutoff = now - SignedDuration::from_hours(24);
-        safe_to_delete(&LocalStorage, &path, &roots, &self.trial.maps(), cutoff, now, &Silent).expect("an answer")
+        safe_to_delete(
+            &LocalStorage,
+            &path,
+            &roots,
+            &self.trial.maps(),
+            &Alive { in_use: &InUse::default(), cutoff },
+            now,
+            &Silent,
+        )
+        .expect("an answer")
     }
 
     /// Snapshots elsewhere that refer into a path, and to how many files, by Flink's own account. A file that is not where a

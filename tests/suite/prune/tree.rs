@@ -1,5 +1,6 @@
 //! Trees of snapshots that no Flink wrote: drawn as a list of what is where, then made on disk or in memory.
 
+use chkctl::cluster::InUse;
 use chkctl::format::{self, Version};
 use chkctl::model::handle::{KeyGroups, KeyGroupsKind, MergingDirectories, Segment};
 use chkctl::model::{
@@ -367,6 +368,7 @@ pub fn keep_last(last: u32) -> Options {
         verify: true,
         max_delete_percent: None,
         max_delete_bytes: None,
+        in_use: InUse::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::tree::{Drawing, Drawn, Made, Ref, Store};
 use chkctl::change::{
     self, ChangeError, Control, How, Locks, Outcome, Purge, Recheck, Restored, execute, purge, undelete, unfinished,
 };
+use chkctl::cluster::InUse;
 use chkctl::model::Location;
 use chkctl::plan::Plan;
 use chkctl::prune::{self, Again, Options};
@@ -81,7 +82,8 @@ impl Run<'_> {
         let Some(last) = unfinished.last() else { return Ok(None) };
         let plan = change::recorded_plan(self.storage, &last.root, &last.run)?;
         assert_eq!(plan.roots, self.roots);
-        let (seen, objection) = prune::review(self.storage, &plan, &PathMaps::default(), &[], true, &Silent)?;
+        let maps = PathMaps::default();
+        let (seen, _, objection) = prune::review(self.storage, &plan, &maps, &[], &InUse::default(), true, &Silent)?;
         assert_eq!(objection, None, "the plan of an interrupted run");
         let how = How { instant: self.instant, run: Some(last.run.clone()) };
         self.carry_out(&mut locks, &plan, &seen, &how).map(Some)
