@@ -8,6 +8,7 @@ mod deep;
 mod demo;
 mod diagnose;
 mod diff;
+mod doctor;
 mod files;
 mod inspect;
 mod keep;
@@ -121,6 +122,7 @@ enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Tag(pin::TagArgs),
+    Doctor(doctor::DoctorArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -197,6 +199,7 @@ impl Command {
             Command::Pin(args) => pin::pin(session, args),
             Command::Unpin(args) => pin::unpin(session, args),
             Command::Tag(args) => pin::tag_snapshots(session, args),
+            Command::Doctor(args) => doctor::run(session, args),
             Command::Demo(args) => demo::run(session, args),
         }?;
         session.flush()?;

@@ -14,6 +14,7 @@ mod hadoop;
 mod keys;
 mod pairs;
 mod service;
+pub mod ticket;
 
 pub use connector::Connector;
 pub use environment::Variables;
@@ -47,8 +48,8 @@ pub struct Settings {
     hadoop: OnceLock<Result<HadoopConf, SettingsError>>,
 }
 
-/// What authorises. It comes from one place as a whole.
-const CREDENTIALS: &[&str] = &[
+/// The settings that authorise. What there is of them comes from one place as a whole.
+pub const CREDENTIALS: &[&str] = &[
     names::ACCESS_KEY,
     names::SECRET_KEY,
     names::SESSION_TOKEN,

@@ -15,6 +15,7 @@ mod suite {
     mod deep_state;
     mod diagnose;
     mod diff;
+    mod doctor;
     mod flink;
     mod golden;
     mod hostile;
@@ -33,6 +34,7 @@ mod suite {
     mod runtime_restarts;
     mod runtime_savepoints;
     mod serializers;
+    mod settings;
     mod state;
     mod story;
     mod streams;

@@ -129,6 +129,11 @@ impl ConfigFile {
         Ok(layer)
     }
 
+    /// The file, where there is one.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
     /// What it says of the store of a place, what is said of this one store first.
     pub(super) fn layer(&self, service: Service, place: &Location) -> Layer {
         let same = |store: &&(Location, Layer)| {

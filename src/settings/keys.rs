@@ -169,7 +169,7 @@ fn of_hadoop_keys(service: Service, place: &Location, all: &[&str], get: &dyn Fn
 /// Whether a client of HDFS may want to know of a key: all but those of other file systems.
 fn is_of_hdfs(key: &str) -> bool {
     match key.strip_prefix("fs.") {
-        Some(rest) => ["default", "hdfs.", "viewfs.", "trash."].iter().any(|own| rest.starts_with(own)),
+        Some(rest) => ["default", "hdfs.", "permissions.", "viewfs."].iter().any(|own| rest.starts_with(own)),
         None => true,
     }
 }
