@@ -38,6 +38,14 @@ mod suite {
     mod streams;
     mod tidy;
 
+    mod servers {
+        pub mod hdfs;
+    }
+
+    mod hdfs {
+        mod store;
+    }
+
     mod hostile_state {
         mod databases;
         mod made;
