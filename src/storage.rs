@@ -7,6 +7,8 @@
 mod below;
 mod copy;
 pub mod faulty;
+#[cfg(feature = "hdfs")]
+pub mod hdfs;
 pub mod local;
 mod memory;
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]

@@ -40,6 +40,14 @@ mod suite {
     mod streams;
     mod tidy;
 
+    mod servers {
+        pub mod hdfs;
+    }
+
+    mod hdfs {
+        mod store;
+    }
+
     mod hostile_state {
         mod databases;
         mod made;
