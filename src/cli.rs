@@ -229,6 +229,14 @@ fn set(path: &Option<OsString>) -> Option<&Path> {
     path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
 }
 
+/// Refuses a URI where a file is for other programs here.
+fn local_file(option: &str, path: &OsString) -> anyhow::Result<()> {
+    if path.to_string_lossy().contains("://") {
+        return Err(failure(Exit::Usage, format!("{option} takes the path of a local file, and no URI")));
+    }
+    Ok(())
+}
+
 /// What a command works with: options, storage and the place its output goes.
 struct Session {
     globals: Globals,

@@ -13,6 +13,8 @@ mod flink;
 mod hadoop;
 mod keys;
 mod pairs;
+#[cfg(feature = "object-stores")]
+mod profile;
 mod service;
 pub mod ticket;
 
@@ -101,6 +103,10 @@ impl Settings {
         configured.extend(keys::of_hadoop(service, place, self.hadoop()?));
         layers.push(configured);
         layers.extend(environment::layers(service, place, &self.variables));
+        #[cfg(feature = "object-stores")]
+        if service == Service::S3 {
+            layers.push(profile::layer(&self.variables)?);
+        }
         layers.push(keys::of_uri(service, place));
         Ok(merged(layers))
     }

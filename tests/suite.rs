@@ -45,6 +45,7 @@ mod suite {
     }
 
     mod hdfs {
+        mod commands;
         mod store;
     }
 
