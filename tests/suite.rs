@@ -33,6 +33,7 @@ mod suite {
     mod runtime_restarts;
     mod runtime_savepoints;
     mod serializers;
+    mod servers;
     mod state;
     mod story;
     mod streams;
@@ -78,6 +79,7 @@ mod suite {
         mod reading;
         mod removing;
         mod renaming;
+        mod s3;
         mod writing;
     }
 

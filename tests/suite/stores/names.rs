@@ -1,16 +1,19 @@
 //! Names that are odd, and names that are none.
 
-use super::conformance::{Asked, Check, kind, kinds};
+use super::conformance::{Asked, Check, Nature, kind, kinds};
 use chkctl::storage::StorageErrorKind::Other;
 use chkctl::storage::{EntryKind, Presence};
 
-pub const CHECKS: &[Check] = &[("odd names are names", odd), ("what is no name is refused", none)];
+pub const CHECKS: &[Check] = &[
+    ("odd names are names", odd),
+    ("a name that ends in a blank is not that without", blanks),
+    ("what is no name is refused", none),
+];
 
 /// Names that a store has to take as they are. Some begin like others, and some are the same after a mistake with `%`.
 const ODD: &[&str] = &[
     "a b",
     " lead",
-    "trail ",
     "a%20b",
     "100%",
     "%",
@@ -81,6 +84,35 @@ fn odd(asked: &Asked<'_>) {
     assert_eq!(asked.names(&to.location()).len(), ODD.len());
     for name in ODD {
         assert_eq!(store.delete(&to.file(name)), Ok(true), "{name:?}");
+    }
+}
+
+/// Names whose ends a client may take for nothing.
+const BLANK: &[&str] = &["trail ", "trail\u{a0}", "trail\t"];
+
+fn blanks(asked: &Asked<'_>) {
+    let store = asked.store;
+    let neighbour = asked.put("job/trail", b"neighbour");
+    for name in BLANK {
+        let (job, file) = (asked.below("job"), asked.place("job").with_suffix(&format!("/{name}")));
+        let written = asked.write(&file, b"blank");
+        match written {
+            Ok(_) => {
+                assert_eq!(asked.content(&file), b"blank", "{name:?}");
+                assert_eq!(kinds(store.delete_names(job, &[name])), [Ok(true)], "{name:?}");
+            }
+            // Where it cannot be named it is refused, and not taken for the other.
+            Err(error) => {
+                assert_eq!((error.kind, asked.nature), (Other, Nature::Prefixes), "{name:?}");
+                assert_eq!(kind(store.stat(&file)), Err(Other), "{name:?}");
+                assert_eq!(kind(store.read(&file, 100)), Err(Other), "{name:?}");
+                assert_eq!(kind(store.delete(&file)), Err(Other), "{name:?}");
+                assert_eq!(kinds(store.delete_names(job, &[name])), [Err(Other)], "{name:?}");
+                assert_eq!(kind(store.look(job, &[name])), Err(Other), "{name:?}");
+                assert!(matches!(&store.lookup(&job.location(), &[name], &|_| {})[..], [Presence::Unknown(_)]));
+            }
+        }
+        assert_eq!(asked.content(&neighbour), b"neighbour", "{name:?}");
     }
 }
 
