@@ -11,6 +11,8 @@ pub mod faulty;
 pub mod hdfs;
 pub mod local;
 mod memory;
+#[cfg(feature = "object-stores")]
+pub mod objects;
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]
 pub mod remote;
 pub mod settings;
@@ -166,6 +168,18 @@ impl StorageError {
     /// An error about `place`.
     pub fn new(kind: StorageErrorKind, place: &Location, message: impl Into<String>) -> Self {
         StorageError { kind, place: place.to_string(), message: message.into() }
+    }
+
+    /// The error for a reader of bytes, which says the same.
+    #[cfg(feature = "object-stores")]
+    fn into_io(self) -> std::io::Error {
+        let kind = match self.kind {
+            StorageErrorKind::NotFound => std::io::ErrorKind::NotFound,
+            StorageErrorKind::PermissionDenied => std::io::ErrorKind::PermissionDenied,
+            StorageErrorKind::Transient => std::io::ErrorKind::TimedOut,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, self)
     }
 
     /// Whether nothing is there, as opposed to: it could not be said.

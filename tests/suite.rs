@@ -42,6 +42,7 @@ mod suite {
 
     mod servers {
         pub mod hdfs;
+        pub mod s3;
     }
 
     mod hdfs {
@@ -78,6 +79,19 @@ mod suite {
         mod refusals;
         mod releases;
         mod theirs;
+    }
+
+    // What every back end does, and the back ends that are asked.
+    mod stores {
+        pub mod conformance;
+        mod listing;
+        mod local;
+        mod names;
+        mod reading;
+        mod removing;
+        mod renaming;
+        mod s3;
+        mod writing;
     }
 
     mod repair {

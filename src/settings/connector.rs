@@ -8,6 +8,8 @@ use std::time::Duration;
 
 #[cfg(feature = "hdfs")]
 use crate::storage::hdfs::HdfsStorage;
+#[cfg(feature = "object-stores")]
+use crate::storage::objects::ObjectStorage;
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]
 use crate::storage::{
     remote::{Limits, Remote},
@@ -95,11 +97,12 @@ fn hdfs(remote: Remote, place: &Location, settings: &StoreSettings) -> Result<Ar
 }
 
 #[cfg(feature = "object-stores")]
-fn objects(_: Remote, place: &Location, _: &StoreSettings) -> Result<Arc<dyn WriteStorage>, StorageError> {
-    Err(not_built(place, "object-stores"))
+fn objects(remote: Remote, place: &Location, settings: &StoreSettings) -> Result<Arc<dyn WriteStorage>, StorageError> {
+    Ok(Arc::new(ObjectStorage::open(remote, place, settings)?))
 }
 
 /// The error of a place whose back end is left out of this build.
+#[cfg(not(all(feature = "hdfs", feature = "object-stores")))]
 fn not_built(place: &Location, feature: &str) -> StorageError {
     let scheme = place.scheme().unwrap_or("file");
     let message = format!(
