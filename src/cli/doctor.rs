@@ -223,13 +223,18 @@ fn skipped(check: &'static str, message: impl Into<String>) -> Check {
 /// A check that an error ended.
 fn failed(check: &'static str, error: &StorageError) -> Check {
     let (result, what) = match error.kind {
-        StorageErrorKind::NotFound => (Came::Wrong, "nothing is there: "),
-        StorageErrorKind::PermissionDenied => (Came::Unknown, "not permitted: "),
-        StorageErrorKind::Transient => (Came::Unknown, "no answer: "),
-        StorageErrorKind::AlreadyExists => (Came::Wrong, "something is there: "),
+        StorageErrorKind::NotFound => (Came::Wrong, "nothing is there"),
+        StorageErrorKind::PermissionDenied => (Came::Unknown, "not permitted"),
+        StorageErrorKind::Transient => (Came::Unknown, "no answer"),
+        StorageErrorKind::AlreadyExists => (Came::Wrong, "something is there"),
         StorageErrorKind::Unsupported | StorageErrorKind::TooLarge | StorageErrorKind::Other => (Came::Unknown, ""),
     };
-    Check { check, result, message: format!("{what}{}", error.message) }
+    // Some stores say it in the same words.
+    let message = match error.message.starts_with(what) {
+        true => error.message.clone(),
+        false => format!("{what}: {}", error.message),
+    };
+    Check { check, result, message }
 }
 
 #[cfg(test)]

@@ -675,7 +675,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn what_lies_in_another_store_is_unknown_without_a_map_and_judged_with_one() {
-    const HDFS: &str = "hdfs://127.0.0.1:1/flink1";
+    const HDFS: &str = "hdfs://127.0.0.1:1/flink123";
     for name in ["wc-claim-chain-1.20.5", "wc-filemerging-rocksdb-2.3.0"] {
         let case = Case::named(name);
         let expected = case.expected();

@@ -1,6 +1,8 @@
 //! `doctor`: settings with where they came from, and what a store can do.
 
-use super::support::{Run, command};
+use super::servers::s3::with_s3;
+use super::support::{Case, Run, command};
+use chkctl::storage::settings::names;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -136,4 +138,55 @@ fn settings_that_cannot_be_read_are_a_finding_and_nothing_is_asked() {
     fs::write(dir.path().join("core-site.xml"), "<configuration>").expect("written");
     let run = doctor(dir.path(), &["s3://b/ck", "--json"]);
     assert_eq!((run.status, checks(&run)), (1, vec!["settings=wrong".to_owned()]));
+}
+
+#[test]
+fn s3_takes_its_settings_from_flink_and_can_do_everything() {
+    with_s3(|s3| {
+        let settings = s3.settings(&[]);
+        let value = |name: &str| settings.value(name).expect("a setting").to_owned();
+        let (endpoint, key, secret) = (value(names::ENDPOINT), value(names::ACCESS_KEY), value(names::SECRET_KEY));
+        let conf = |secret: &str| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let text = format!(
+                "s3:\n  endpoint: {endpoint}\n  access-key: {key}\n  secret-key: {secret}\n  path-style-access: true\n"
+            );
+            fs::write(dir.path().join("config.yaml"), text).expect("written");
+            dir
+        };
+        let good = conf(&secret);
+        let run = |conf: &TempDir, args: &[&str]| {
+            let mut command = command();
+            command.args(args).env("FLINK_CONF_DIR", conf.path());
+            Run::of(command)
+        };
+        let root = s3.dir("doctor").to_string();
+        let missing = run(&good, &["doctor", "--json", &root]);
+        assert_eq!(missing.status, 1, "{}{}", missing.stdout, missing.stderr);
+        let case = Case::named("wc-claim-1.20.5");
+        let newest = case.chkctl(["latest", case.root.to_str().expect("text")]).stdout.trim().to_owned();
+        let copy = format!("{root}/copy");
+        let promoted = run(&good, &["promote", &newest, &copy, "--map", &case.map()]);
+        assert_eq!(promoted.status, 0, "{}", promoted.stderr);
+        let found = run(&good, &["latest", &root]);
+        assert_eq!((found.status, found.stdout.trim()), (0, copy.as_str()), "{}", found.stderr);
+        let examined = run(&good, &["doctor", "--json", "--write", &root]);
+        let all = checks(&examined);
+        assert!(examined.status == 0 && all.len() == 9 && all.iter().all(|check| check.ends_with("=ok")), "{all:?}");
+        let json = examined.json();
+        let settings = json["places"][0]["settings"].as_array().expect("settings");
+        let endpoint = settings.iter().find(|setting| setting["name"] == names::ENDPOINT).expect("an endpoint");
+        let file = good.path().join("config.yaml").display().to_string();
+        assert_eq!(endpoint["origin"], format!("s3.endpoint in {file}"));
+        // A key that is not right is no permission, and is not shown either.
+        let wrong = "hunter2hunter2hunter2";
+        let bad = conf(wrong);
+        for args in [&["doctor", "-v", &root][..], &["list", "-vv", &root], &["verify", "--json", &copy]] {
+            let run = run(&bad, args);
+            assert_eq!(run.status, 5, "{args:?}: {}{}", run.stdout, run.stderr);
+            for secret in [wrong, &secret] {
+                assert!(!format!("{}{}", run.stdout, run.stderr).contains(secret), "{args:?}");
+            }
+        }
+    });
 }
