@@ -34,12 +34,9 @@ pub struct Connector {
     remote: OnceLock<Result<Remote, String>>,
 }
 
-/// The default of how long a call to a remote store may take, with all its tries.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
-
 impl Connector {
-    /// A connector with these settings. `timeout` is how long a call to a remote store may take with all its tries, where it
-    /// is not [`DEFAULT_TIMEOUT`].
+    /// A connector with these settings. `timeout` is how long a call to a remote store may take with all its tries; without
+    /// it two minutes (`Limits::default`).
     pub fn new(settings: Arc<Settings>, timeout: Option<Duration>) -> Self {
         Connector {
             settings,
@@ -83,7 +80,7 @@ impl Connector {
 /// How patient the back ends are, where a call may take this long.
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]
 fn limits(timeout: Option<Duration>) -> Limits {
-    let limits = Limits { total: DEFAULT_TIMEOUT, ..Limits::default() };
+    let limits = Limits::default();
     match timeout {
         // One try of several: what is frozen is tried again before the time is over.
         Some(total) => Limits { total, call: limits.call.min(total), ..limits },
