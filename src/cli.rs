@@ -9,6 +9,7 @@ mod deep;
 mod demo;
 mod diagnose;
 mod diff;
+mod doctor;
 mod files;
 mod generate;
 mod ha;
@@ -24,23 +25,25 @@ mod refs;
 mod repair;
 mod safe;
 mod seal;
-mod settings;
 mod streams;
 mod uid;
 mod undelete;
 mod verify;
 
 use crate::model::Location;
-use crate::storage::{LocalOnly, Remembered, Storage, StorageError, StorageErrorKind, Stores};
+use crate::runtime::duration::parse_duration;
+use crate::settings::{ConfigFile, Connector, Settings, SettingsError, Variables};
+use crate::storage::{Remembered, Storage, StorageError, StorageErrorKind, Stores};
 use crate::survey::resolve::{PathMap, PathMaps, absolute};
 use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
 use bar::Bar;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use settings::ConfigFile;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 use streams::Streams;
 
 /// Inspect and verify Apache Flink checkpoints and savepoints, and pick the one to restart from; no JVM needed.
@@ -78,12 +81,21 @@ pub struct Globals {
     /// Read references below FROM at TO: for trees that were copied or mounted elsewhere. May be given again.
     #[arg(long, global = true, value_name = "FROM=TO")]
     map: Vec<PathMap>,
-    /// Read roots and maps from this TOML file (`roots = ["…"]`, `map = ["FROM=TO"]`).
+    /// Read roots, maps and settings of stores from this TOML file (`roots = ["…"]`, `map = ["FROM=TO"]`, `[root.NAME]`, `[s3]`).
     #[arg(long, global = true, value_name = "FILE", env = "CHKCTL_CONFIG", hide_env_values = true)]
     config: Option<OsString>,
-    /// Take roots from the configuration of Flink in this directory when none are given.
+    /// Take settings of stores from the configuration of Flink in this directory, and roots when none are given.
     #[arg(long, global = true, value_name = "DIR", env = "FLINK_CONF_DIR", hide_env_values = true)]
     flink_conf: Option<OsString>,
+    /// Give a call to a remote store up after this time, all its tries included (90s, 5min).
+    #[arg(long, global = true, value_name = "TIME", default_value = "2min", value_parser = patience)]
+    timeout: Duration,
+}
+
+/// How long to wait: some time, and not none.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("it has to be some time".to_owned()) } else { Ok(time) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -115,6 +127,7 @@ enum Command {
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
     Tag(pin::TagArgs),
+    Doctor(doctor::DoctorArgs),
     Demo(demo::DemoArgs),
     Generate(generate::GenerateArgs),
 }
@@ -193,6 +206,7 @@ impl Command {
             Command::Pin(args) => pin::pin(session, args),
             Command::Unpin(args) => pin::unpin(session, args),
             Command::Tag(args) => pin::tag_snapshots(session, args),
+            Command::Doctor(args) => doctor::run(session, args),
             Command::Demo(args) => demo::run(session, args),
             Command::Generate(args) => generate::run(session, args),
         }?;
@@ -223,25 +237,33 @@ fn set(path: &Option<OsString>) -> Option<&Path> {
     path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
 }
 
+/// Refuses a URI where a file is for other programs here.
+fn local_file(option: &str, path: &OsString) -> anyhow::Result<()> {
+    if path.to_string_lossy().contains("://") {
+        return Err(failure(Exit::Usage, format!("{option} takes the path of a local file, and no URI")));
+    }
+    Ok(())
+}
+
 /// What a command works with: options, storage and the place its output goes.
 struct Session {
     globals: Globals,
+    settings: Arc<Settings>,
     storage: Stores,
     /// The same for commands and parts of them that only look: a listing is asked for once.
     seen: Remembered<Stores>,
     streams: Streams,
     colour: bool,
-    /// Roots of the configuration file.
-    roots: Vec<String>,
     /// How many of the maps are those of the configuration file; they come first.
     config_maps: usize,
 }
 
 impl Session {
     fn new(mut globals: Globals, streams: Streams) -> anyhow::Result<Self> {
-        let config = set(&globals.config).map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)?;
+        let config = set(&globals.config).map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read).map_err(unset)?;
         // Of two maps of one place the last wins.
-        let config_maps = config.maps()?;
+        let map = |text: &String| text.parse().map_err(|error: String| failure(Exit::Usage, error));
+        let config_maps: Vec<PathMap> = config.maps.iter().map(map).collect::<anyhow::Result<_>>()?;
         let count = config_maps.len();
         globals.map.splice(..0, config_maps);
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -250,9 +272,10 @@ impl Session {
             Colour::Never => false,
             Colour::Auto => io::stdout().is_terminal() && !plain,
         };
-        let storage = Stores::new(LocalOnly);
+        let settings = Arc::new(Settings::new(config, set(&globals.flink_conf), Variables::of_process()));
+        let storage = Stores::new(Connector::new(Arc::clone(&settings), Some(globals.timeout)));
         let seen = Remembered::new(storage.clone());
-        Ok(Session { globals, storage, seen, streams, colour, roots: config.roots, config_maps: count })
+        Ok(Session { globals, settings, storage, seen, streams, colour, config_maps: count })
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -304,24 +327,23 @@ impl Session {
 
     /// Whether neither a configuration file nor one of Flink's says where to look.
     fn names_no_roots(&self) -> bool {
-        self.roots.is_empty() && set(&self.globals.flink_conf).is_none()
+        self.settings.config().roots.is_empty() && set(&self.globals.flink_conf).is_none()
     }
 
     /// The places to look at: those given, or the roots of the configuration file, or those of Flink's.
     fn roots(&self, given: &[String]) -> anyhow::Result<Vec<Location>> {
-        let named = if given.is_empty() { &self.roots } else { given };
+        let named = if given.is_empty() { &self.settings.config().roots } else { given };
         if !named.is_empty() {
             return named.iter().map(|text| self.place(text)).collect();
         }
-        let Some(dir) = set(&self.globals.flink_conf) else {
+        let Some(conf) = self.settings.flink().map_err(unset)? else {
             return Err(failure(
                 Exit::Usage,
                 "no ROOT given, and no --config, --flink-conf or FLINK_CONF_DIR to take one from",
             ));
         };
-        let roots = settings::roots(dir)?;
-        let places = |root: Option<String>| root.map(|text| self.place(&text)).transpose();
-        let (checkpoints, savepoints) = (places(roots.checkpoints)?, places(roots.savepoints)?);
+        let places = |root: Option<&str>| root.map(|text| self.place(text)).transpose();
+        let (checkpoints, savepoints) = (places(conf.checkpoints())?, places(conf.savepoints())?);
         // A savepoint directory is made with the first savepoint. A checkpoint directory that is not there may be one
         // that is not mounted.
         let there = |place: &Location| {
@@ -334,24 +356,46 @@ impl Session {
         let savepoints = savepoints.filter(|place| checkpoints.is_none() || there(place));
         let found: Vec<Location> = checkpoints.into_iter().chain(savepoints).collect();
         if found.is_empty() {
-            let message = format!("the configuration in {} names no checkpoint or savepoint directory", dir.display());
+            let message = format!("{} names no checkpoint or savepoint directory", conf.file().display());
             return Err(failure(Exit::Usage, message));
         }
         Ok(found)
     }
 
+    /// A place as it was given, by its name or as the configuration file names it, made absolute.
+    fn given(&self, text: &str) -> anyhow::Result<Location> {
+        let text = self.settings.config().named(text).map_err(unset)?;
+        let place = Location::parse(&text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        Ok(absolute(&place))
+    }
+
     /// Where to find a place that was given: where the maps put it, as a place may be named as handles name it; else
     /// there; else where the maps put it without the entropy marker of a Flink configuration.
     fn place(&self, text: &str) -> anyhow::Result<Location> {
-        let place = Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
-        let place = absolute(&place);
+        let place = self.given(text)?;
         let mapped = self.maps().here(&place);
+        let mut candidates = vec![mapped.clone()];
+        for other in [place, mapped.without_entropy_marker(), self.without_entropy_key(&mapped)] {
+            if !candidates.contains(&other) {
+                candidates.push(other);
+            }
+        }
+        // A store is asked only where there is a choice.
         let nothing_at = |place: &Location| {
             let nothing = [StorageErrorKind::NotFound, StorageErrorKind::Unsupported];
             self.seen.stat(place).is_err_and(|error| nothing.contains(&error.kind))
         };
-        let candidates = [&mapped, &place, &mapped.without_entropy_marker()].map(Location::clone);
-        Ok(candidates.into_iter().find(|place| !nothing_at(place)).unwrap_or(mapped))
+        let choice = candidates.len() > 1;
+        Ok(candidates.into_iter().find(|place| !choice || !nothing_at(place)).unwrap_or(mapped))
+    }
+
+    /// A place without what Flink's configuration replaces by random characters.
+    fn without_entropy_key(&self, place: &Location) -> Location {
+        let key = if place.is_local() { None } else { self.settings.entropy_key().ok().flatten() };
+        match key.filter(|key| !key.is_empty() && place.path().contains(key)) {
+            Some(key) => Location::new(place.scheme(), place.authority(), &place.path().replace(key, "")),
+            None => place.clone(),
+        }
     }
 
     fn scan(&self, places: &[Location]) -> anyhow::Result<Catalog> {
@@ -384,6 +428,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Settings that are of no use, as the end of a run.
+fn unset(error: SettingsError) -> anyhow::Error {
+    let exit = if matches!(error, SettingsError::Wrong(_)) { Exit::Usage } else { Exit::NoVerdict };
+    failure(exit, error.to_string())
 }
 
 /// A storage error as the end of a run.

@@ -7,6 +7,7 @@
 //! - [`mod@format`]: the `_metadata` file, bytes ↔ model; no I/O.
 //! - [`storage`]: where files are: small traits to read and write, the local file system, a double that injects faults.
 //! - [`cluster`]: what running clusters and their high availability say is in use.
+//! - [`settings`]: settings of stores from where Flink's users have them, and the stores that they lead to.
 //! - [`state`]: the content of state files, bytes ↔ values; no I/O.
 //! - [`rocksdb`]: the files of an embedded database; no I/O of its own.
 //! - [`runtime`]: a compact stream runtime that writes checkpoints; `docs/runtime.md` is its guide.
@@ -46,6 +47,7 @@ pub mod retention;
 pub mod rocksdb;
 pub mod runtime;
 pub mod seal;
+pub mod settings;
 pub mod state;
 pub mod storage;
 pub mod survey;

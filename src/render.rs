@@ -5,6 +5,7 @@
 
 pub mod diagnose;
 pub mod diff;
+pub mod doctor;
 pub mod dump;
 pub mod files;
 pub mod ha;

@@ -7,9 +7,13 @@
 mod below;
 mod copy;
 pub mod faulty;
+#[cfg(feature = "hdfs")]
+pub mod hdfs;
 mod inside;
 pub mod local;
 mod memory;
+#[cfg(feature = "object-stores")]
+pub mod objects;
 mod parallel;
 mod remembered;
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]
@@ -175,6 +179,18 @@ impl StorageError {
     /// An error about `place`.
     pub fn new(kind: StorageErrorKind, place: &Location, message: impl Into<String>) -> Self {
         StorageError { kind, place: place.to_string(), message: message.into() }
+    }
+
+    /// The error for a reader of bytes, which says the same.
+    #[cfg(feature = "object-stores")]
+    fn into_io(self) -> std::io::Error {
+        let kind = match self.kind {
+            StorageErrorKind::NotFound => std::io::ErrorKind::NotFound,
+            StorageErrorKind::PermissionDenied => std::io::ErrorKind::PermissionDenied,
+            StorageErrorKind::Transient => std::io::ErrorKind::TimedOut,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, self)
     }
 
     /// Whether nothing is there, as opposed to: it could not be said.

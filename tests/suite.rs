@@ -15,6 +15,7 @@ mod suite {
     mod deep_state;
     mod diagnose;
     mod diff;
+    mod doctor;
     mod flink;
     mod generate;
     mod golden;
@@ -36,10 +37,21 @@ mod suite {
     mod runtime_restarts;
     mod runtime_savepoints;
     mod serializers;
+    mod settings;
     mod state;
     mod story;
     mod streams;
     mod tidy;
+
+    mod servers {
+        pub mod hdfs;
+        pub mod s3;
+    }
+
+    mod hdfs {
+        mod commands;
+        mod store;
+    }
 
     mod hostile_state {
         mod databases;
@@ -77,6 +89,19 @@ mod suite {
         mod refusals;
         mod releases;
         mod theirs;
+    }
+
+    // What every back end does, and the back ends that are asked.
+    mod stores {
+        pub mod conformance;
+        mod listing;
+        mod local;
+        mod names;
+        mod reading;
+        mod removing;
+        mod renaming;
+        mod s3;
+        mod writing;
     }
 
     mod repair {

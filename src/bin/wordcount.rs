@@ -8,9 +8,12 @@ use chkctl::runtime::coordinator::{CheckpointConfig, CheckpointMode, Retention, 
 use chkctl::runtime::duration::parse_duration;
 use chkctl::runtime::restart::RestartStrategy;
 use chkctl::runtime::{Environment, FileSink, JobHandle, JobOutcome};
+use chkctl::settings::{ConfigFile, Connector, Settings, Variables};
+use chkctl::storage::{Stores, WriteStorage};
 use clap::{Parser, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -77,6 +80,9 @@ struct Args {
     /// On Ctrl-C, stop with a savepoint in this directory instead of cancelling.
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     savepoint_dir: Option<String>,
+    /// Take settings of remote stores (hdfs://, s3://) from the configuration of Flink in this directory.
+    #[arg(long, value_name = "DIR", env = "FLINK_CONF_DIR", hide_env_values = true, help_heading = "Checkpoints")]
+    flink_conf: Option<PathBuf>,
 
     /// The number of subtasks of each operator; a socket is read by one.
     #[arg(long, value_name = "COUNT", default_value_t = 1, help_heading = "Execution")]
@@ -137,6 +143,13 @@ impl Args {
         Ok(config)
     }
 
+    /// Local files and remote stores, with settings from where Flink users have them.
+    fn storage(&self) -> Arc<dyn WriteStorage> {
+        let flink_conf = self.flink_conf.as_deref().filter(|dir| *dir != Path::new(""));
+        let settings = Settings::new(ConfigFile::default(), flink_conf, Variables::of_process());
+        Arc::new(Stores::new(Connector::new(Arc::new(settings), None)))
+    }
+
     /// The job, as the options describe it.
     ///
     /// # Errors
@@ -151,7 +164,9 @@ impl Args {
         }
         let environment = Environment::new();
         let checkpoints = self.checkpoints()?;
+        let storage = self.storage();
         environment
+            .storage(Arc::clone(&storage))
             .parallelism(self.parallelism)
             .checkpoints(|config| *config = checkpoints)
             .restart_strategy(self.restart_strategy)
@@ -169,7 +184,7 @@ impl Args {
         };
         let counts = wordcount::count(&lines.uid("source"));
         match &self.output {
-            Some(directory) => counts.sink_to_files(FileSink::lines(location(directory)?)),
+            Some(directory) => counts.sink_to_files(FileSink::lines(location(directory)?).storage(storage)),
             None => counts.print(),
         }
         .uid("sink");

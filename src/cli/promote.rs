@@ -66,7 +66,7 @@ pub(super) fn run(session: &mut Session, args: &PromoteArgs) -> anyhow::Result<E
 fn from_snapshot(session: &mut Session, args: &PromoteArgs) -> anyhow::Result<Exit> {
     let target = args.archive.as_ref().or(args.dest.as_ref());
     let target = target.ok_or_else(|| failure(Exit::Usage, "give DEST, or --archive"))?;
-    let dest = to_write(target)?;
+    let dest = to_write(session, target)?;
     let (plan, seen) = {
         let snapshot = session.snapshot(&args.snapshot)?;
         if lies_in(&session.storage, &dest, &snapshot.dir).map_err(PromoteError::Storage).map_err(explain)? {
@@ -104,7 +104,7 @@ fn from_archive(session: &mut Session, args: &PromoteArgs, place: &Location, des
     if args.plan || args.link {
         return Err(failure(Exit::Usage, "--plan and --link are for snapshots, not for archives"));
     }
-    let dest = to_write(dest)?;
+    let dest = to_write(session, dest)?;
     let seen = session.maps().there(&dest).canonical_if_local();
     let bar = session.bar_of_bytes();
     let staging = Staging::open(&session.storage, &dest).map_err(explain)?;
@@ -114,9 +114,8 @@ fn from_archive(session: &mut Session, args: &PromoteArgs, place: &Location, des
 }
 
 /// A place to write to: where it says, whatever the maps say.
-fn to_write(text: &str) -> anyhow::Result<Location> {
-    let place = Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
-    let place = crate::survey::resolve::absolute(&place);
+fn to_write(session: &Session, text: &str) -> anyhow::Result<Location> {
+    let place = session.given(text)?;
     match place.parent() {
         Some(_) => Ok(place),
         None => Err(failure(Exit::Usage, format!("{place} cannot be the place of a copy"))),

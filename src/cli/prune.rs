@@ -188,6 +188,10 @@ struct Run {
 }
 
 pub(super) fn run(session: &mut Session, args: &PruneArgs) -> anyhow::Result<Exit> {
+    let local = [("--metrics", &args.apply.metrics), ("--plan-out", &args.apply.plan_out)];
+    for (option, path) in local.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?))) {
+        super::local_file(option, path)?;
+    }
     let mut done = Run::default();
     let exit = prune_or_resume(session, args, &mut done);
     let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);

@@ -1,11 +1,9 @@
 //! `chkctl refs`.
 
-use super::{Exit, Session, failure};
-use crate::model::Location;
+use super::{Exit, Session};
 use crate::render::refs::{RefsJson, text};
 use crate::survey::catalog::METADATA;
 use crate::survey::refs::{Target, TargetKind, refs};
-use crate::survey::resolve::absolute;
 use clap::Args;
 
 /// List the snapshots that refer to a file, or into a directory: with operator, subtask, key groups and state.
@@ -61,9 +59,9 @@ pub(super) fn run(session: &mut Session, args: &RefsArgs) -> anyhow::Result<Exit
 
 /// What a text names: the file or directory of this place; a bare name of which nothing is here, in any directory.
 fn target(session: &Session, text: &str) -> anyhow::Result<Target> {
-    let given = Location::parse(text).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+    let given = session.given(text)?;
     let here = session.place(text)?;
     let bare = !text.contains(['/', '\\', ':']) && !matches!(text, "." | "..");
-    let target = Target::at(&session.storage, &session.maps(), &absolute(&given), &here);
+    let target = Target::at(&session.storage, &session.maps(), &given, &here);
     Ok(if bare && target.kind == TargetKind::Gone { Target::named(text) } else { target })
 }

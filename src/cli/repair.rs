@@ -2,12 +2,12 @@
 
 use super::{Exit, Session, decode, explain, failure};
 use crate::edit::operators::Named;
-use crate::model::{Location, OperatorId, Version};
+use crate::model::{OperatorId, Version};
 use crate::render::repair::{RepairJson, findings_text, next_command, text};
 use crate::repair::{self, Prepared, RepairError, Request, Sources};
 use crate::storage::lies_in;
 use crate::survey::Verdict;
-use crate::survey::resolve::{PathMap, absolute};
+use crate::survey::resolve::PathMap;
 use clap::Args;
 
 /// Write a mended copy of a snapshot: paths, operators, uids. The snapshot itself is never changed.
@@ -113,7 +113,7 @@ fn version(text: &str) -> Result<Version, String> {
 
 pub(super) fn run(session: &mut Session, args: &RepairArgs) -> anyhow::Result<Exit> {
     let snapshot = session.snapshot(&args.snapshot)?;
-    let dest = absolute(&Location::parse(&args.output).map_err(|error| failure(Exit::Usage, error.to_string()))?);
+    let dest = session.given(&args.output)?;
     let request = args.request(session)?;
     if !repair::is_free(&session.storage, &dest).map_err(explain)? {
         return Err(failure(Exit::Refused, format!("{dest} is there and not empty")));

@@ -78,6 +78,21 @@ impl Remote {
         self.runtime.block_on(future)
     }
 
+    /// Lets a call that tries again by itself take no longer than all tries of one may.
+    pub async fn in_time<T>(
+        &self,
+        place: &Location,
+        call: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let limit = self.limits.total;
+        timeout(limit, call).await.unwrap_or_else(|_| Err(no_answer(place, limit)))
+    }
+
+    /// Runs a future beside the caller, on the threads of the runtime.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(future);
+    }
+
     /// Makes a call, and waits for its answer.
     pub fn call<T, F>(&self, place: &Location, again: Again, call: impl FnMut() -> F) -> Result<T, StorageError>
     where

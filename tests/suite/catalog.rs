@@ -386,7 +386,8 @@ fn a_root_that_is_not_there_or_not_readable_ends_the_run_with_a_message() {
     let layout = Layout::new();
     layout.put(&format!("{JOB_A}/chk-1"), 1);
     for command in ["list", "latest", "verify", "inspect", "files"] {
-        for (place, words) in [("no/such/root", "nothing is there"), ("hdfs://nn/ck", "does not read hdfs: locations")]
+        for (place, words) in
+            [("no/such/root", "nothing is there"), ("other://nn/ck", "does not read other: locations")]
         {
             for json in [&["--json"][..], &[]] {
                 let run = layout.chkctl([command, place].iter().chain(json));
@@ -674,7 +675,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn what_lies_in_another_store_is_unknown_without_a_map_and_judged_with_one() {
-    const HDFS: &str = "hdfs://namenode:8020/flink1";
+    const HDFS: &str = "hdfs://127.0.0.1:1/flink123";
     for name in ["wc-claim-chain-1.20.5", "wc-filemerging-rocksdb-2.3.0"] {
         let case = Case::named(name);
         let expected = case.expected();
@@ -691,7 +692,7 @@ fn what_lies_in_another_store_is_unknown_without_a_map_and_judged_with_one() {
             }
         }
         let mut verify = command();
-        verify.args(["verify", "--json"]).arg(case.tree());
+        verify.args(["verify", "--json", "--timeout", "1s"]).arg(case.tree());
         assert_eq!(Run::of(verify).status, 5);
         let map = format!("{HDFS}={}", case.root.display());
         let there = format!("{HDFS}/{name}");

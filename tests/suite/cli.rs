@@ -582,7 +582,7 @@ fn a_configured_savepoint_directory_may_be_missing_and_a_root_in_another_store_i
     let chk = layout.put("ck/chk-1", 1);
     let conf = |text: String| {
         fs::write(layout.path("flink-conf.yaml"), text).expect("a configuration");
-        layout.chkctl(["latest", "--flink-conf", "."])
+        layout.chkctl(["latest", "--flink-conf", ".", "--timeout", "1s"])
     };
     let ck = layout.path("ck").display().to_string();
     let run = conf(format!("state.checkpoints.dir: {ck}\nstate.savepoints.dir: {ck}/no-savepoint-yet\n"));
@@ -590,14 +590,14 @@ fn a_configured_savepoint_directory_may_be_missing_and_a_root_in_another_store_i
     assert!(run.stderr.contains("no-savepoint-yet is not there"), "{}", run.stderr);
     let run = conf(format!("state.checkpoints.dir: {ck}/not-mounted\nstate.savepoints.dir: {ck}\n"));
     assert_eq!((&*run.stdout, run.status), ("", 5), "the newest may be there: {}", run.stderr);
-    let run = conf(format!("state.checkpoints.dir: hdfs://nn/ck\nstate.savepoints.dir: {ck}\n"));
+    let run = conf(format!("state.checkpoints.dir: hdfs://127.0.0.1:1/ck\nstate.savepoints.dir: {ck}\n"));
     assert_eq!((&*run.stdout, run.status), ("", 5), "the newest may be there: {}", run.stderr);
     let mapped = layout.chkctl([
         OsStr::new("latest"),
         "--flink-conf".as_ref(),
         ".".as_ref(),
         "--map".as_ref(),
-        format!("hdfs://nn/ck={ck}").as_ref(),
+        format!("hdfs://127.0.0.1:1/ck={ck}").as_ref(),
     ]);
     assert_eq!((mapped.stdout, mapped.status), (format!("{}\n", chk.display()), 0));
 }

@@ -159,7 +159,7 @@ fn what_is_broken_can_be_pinned_and_what_was_never_completed_cannot() {
         ("unpin JOB/chk-99", 5, "nothing is there"),
         ("pin .hidden", 1, "hidden"),
         ("pin", 2, "SNAPSHOT"),
-        ("pin hdfs://nn/ck/chk-1", 5, "hdfs"),
+        ("pin hdfs://127.0.0.1:1/ck/chk-1 --timeout 1s", 5, "hdfs"),
     ] {
         let run = run(&layout, line);
         assert_eq!((run.status, run.stdout.as_str()), (status, ""), "{line}: {}", run.stderr);

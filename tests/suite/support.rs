@@ -100,6 +100,12 @@ pub fn command() -> Command {
     for name in ["FLINK_CONF_DIR", "CHKCTL_CONFIG", "NO_COLOR"] {
         command.env_remove(name);
     }
+    let of_clouds = ["ALIBABA_", "AWS_", "AZURE_", "GOOGLE_", "HADOOP_", "OBS_", "OSS_", "TENCENTCLOUD_"];
+    for (name, _) in std::env::vars_os() {
+        if of_clouds.iter().any(|cloud| name.to_string_lossy().starts_with(cloud)) {
+            command.env_remove(name);
+        }
+    }
     command.env("COLUMNS", "120");
     command
 }

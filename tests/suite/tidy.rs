@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("change", &["wire", "model", "storage", "plan", "change"]),
     ("edit", &["wire", "model", "format", "edit"]),
     ("repair", &["wire", "model", "format", "storage", "survey", "edit", "seal", "repair"]),
+    ("settings", &["model", "storage", "settings"]),
     ("seal", &["model", "format", "storage", "survey", "seal"]),
     ("promote", &["wire", "model", "format", "storage", "survey", "edit", "seal", "promote"]),
     ("diagnose", &["wire", "model", "format", "storage", "survey", "diagnose"]),
@@ -61,11 +62,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "edit",
             "repair",
             "render",
+            "settings",
             "cli",
         ],
     ),
     ("main", &["cli"]),
-    ("bin", &["model", "runtime", "programs"]),
+    ("bin", &["model", "storage", "runtime", "programs", "settings"]),
     ("lib", &[]),
 ];
 

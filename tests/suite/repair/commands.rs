@@ -187,13 +187,13 @@ fn nothing_is_dropped_for_a_file_that_could_not_be_looked_at() {
     let case = Case::named("wc-rocksdb-inc-1.19.3");
     let dir = snapshots(&case).remove(0);
     let out = Out::new();
-    // A store that this build does not read.
-    let run = out.repair(&dir, ["--apply", "--drop-unreadable", "--map", &format!("{FLINK_ROOT}=hdfs://nn/ck")]);
+    // A store that nobody reads.
+    let run = out.repair(&dir, ["--apply", "--drop-unreadable", "--map", &format!("{FLINK_ROOT}=other://nn/ck")]);
     assert!(run.status == 4 && out.is_absent(), "{}", run.stderr);
     says(&run, "could not be found out");
-    let run = out.repair(&dir, ["--apply", "--map", &format!("{FLINK_ROOT}=hdfs://nn/ck")]);
+    let run = out.repair(&dir, ["--apply", "--map", &format!("{FLINK_ROOT}=other://nn/ck")]);
     assert!(run.status == 5 && out.is_absent(), "{}", run.stderr);
-    let run = out.repair(&dir, ["--apply", "--no-verify", "--map", &format!("{FLINK_ROOT}=hdfs://nn/ck")]);
+    let run = out.repair(&dir, ["--apply", "--no-verify", "--map", &format!("{FLINK_ROOT}=other://nn/ck")]);
     assert_eq!((run.status, &run.json()["verdict"]), (0, &Value::Null));
     assert_eq!(out.verdict(), "unknown");
 }
