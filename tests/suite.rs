@@ -20,6 +20,7 @@ mod suite {
     mod hostile;
     mod metrics;
     mod pins;
+    mod proxy;
     mod prune_flink;
     mod refs;
     mod retention;
@@ -73,8 +74,11 @@ mod suite {
     // What every back end does, and the back ends that are asked.
     mod stores {
         pub mod conformance;
+        mod corpus;
+        mod faults;
         mod listing;
         mod local;
+        mod locks;
         mod names;
         mod reading;
         mod removing;
