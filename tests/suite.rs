@@ -73,6 +73,7 @@ mod suite {
 
     // What every back end does, and the back ends that are asked.
     mod stores {
+        mod azure;
         pub mod conformance;
         mod corpus;
         mod faults;

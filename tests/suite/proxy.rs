@@ -79,11 +79,6 @@ impl Proxy {
     pub fn requests(&self) -> Vec<Request> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    /// Forgets the requests that came so far.
-    pub fn forget(&self) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }
 
 impl Drop for Proxy {

@@ -40,6 +40,30 @@ pub fn with_s3(test: impl FnOnce(&S3)) {
     }
 }
 
+/// An emulator of Azure's blob storage.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Azure {
+    endpoint: String,
+    account: String,
+    key: String,
+    container: String,
+}
+
+/// Runs a test with Azurite, or says that it is skipped and why.
+pub fn with_azure(test: impl FnOnce(&ObjectStorage, &Location)) {
+    let Some((_server, azure)) = start::<Azure>("azure.sh", "azurite") else {
+        assert!(env::var_os("CI").is_none(), "Azurite is missing: see above");
+        return;
+    };
+    let mut settings = StoreSettings::default();
+    settings.add(names::ENDPOINT, Setting::new(&azure.endpoint, "the test"));
+    settings.add(names::ACCOUNT_KEY, Setting::secret(&azure.key, "the test"));
+    let authority = format!("{}@{}.blob.core.windows.net", azure.container, azure.account);
+    let place = Location::new(Some("wasbs"), Some(&authority), "/");
+    let remote = Remote::new(Limits::default()).expect("a runtime");
+    test(&ObjectStorage::open(remote, &place, &settings).expect("settings"), &place);
+}
+
 /// A server, which ends when this does.
 struct Server {
     _process: Child,

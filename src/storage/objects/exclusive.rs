@@ -22,6 +22,11 @@ impl ObjectStorage {
         Ok(found)
     }
 
+    /// Whether that was found out already, and it is so.
+    pub fn is_known_to_be_exclusive(&self) -> bool {
+        *self.inner.exclusive.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
+    }
+
     fn race(&self, dir: &Location) -> Result<bool, StorageError> {
         let inner = &self.inner;
         let place = dir.with_suffix(&format!("/{}", in_progress_name("lock")));
