@@ -81,10 +81,12 @@ mod suite {
         mod local;
         mod locks;
         mod names;
+        mod odd;
         mod reading;
         mod removing;
         mod renaming;
         mod s3;
+        mod webhdfs;
         mod writing;
     }
 
