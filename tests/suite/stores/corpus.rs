@@ -63,7 +63,9 @@ fn the_corpus_on_s3_is_judged_as_on_the_local_disk() {
     with_s3(|s3| {
         let stores = Stores::new(Bucket(s3.store()));
         let mut judged = 0;
-        for archive in archives() {
+        // All of it takes minutes; some of it tells most.
+        let step = if std::env::var_os("CI").is_some() { 1 } else { 6 };
+        for archive in archives().into_iter().step_by(step) {
             let case = Case::unpack(&archive);
             // With the marker of entropy in the way, which is part of the names here.
             let root = s3.dir("_entropy_/corpus");
@@ -84,6 +86,6 @@ fn the_corpus_on_s3_is_judged_as_on_the_local_disk() {
                 assert_eq!(survey(&stores, &root), survey(&LocalStorage, &local), "{} without {inside}", case.name);
             }
         }
-        assert!(judged > 50, "{judged} snapshots");
+        assert!(judged > 50 / step, "{judged} snapshots");
     });
 }
