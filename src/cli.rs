@@ -37,6 +37,7 @@ use crate::storage::{Remembered, Storage, StorageError, StorageErrorKind, Stores
 use crate::survey::resolve::{PathMap, PathMaps, absolute};
 use crate::survey::{Catalog, Judge, SnapshotDir, inventory::Inventory};
 use bar::Bar;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -237,12 +238,12 @@ fn set(path: &Option<OsString>) -> Option<&Path> {
     path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
 }
 
-/// Refuses a URI where a file is for other programs here.
-fn local_file(option: &str, path: &OsString) -> anyhow::Result<()> {
-    if path.to_string_lossy().contains("://") {
-        return Err(failure(Exit::Usage, format!("{option} takes the path of a local file, and no URI")));
-    }
-    Ok(())
+/// Takes the path of a file for other programs here, which a URI is not.
+fn local_file() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|path| match path.to_string_lossy().contains("://") {
+        true => Err("it is a URI, and not the path of a local file"),
+        false => Ok(path),
+    })
 }
 
 /// What a command works with: options, storage and the place its output goes.

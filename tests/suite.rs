@@ -24,6 +24,7 @@ mod suite {
     mod metrics;
     mod operations;
     mod pins;
+    mod proxy;
     mod prune_flink;
     mod refs;
     mod retention;
@@ -93,14 +94,20 @@ mod suite {
 
     // What every back end does, and the back ends that are asked.
     mod stores {
+        mod azure;
         pub mod conformance;
+        mod corpus;
+        mod faults;
         mod listing;
         mod local;
+        mod locks;
         mod names;
+        mod odd;
         mod reading;
         mod removing;
         mod renaming;
         mod s3;
+        mod webhdfs;
         mod writing;
     }
 

@@ -5,6 +5,8 @@
 //! longer than its lock is valid) do no harm beyond what each plan allows: every step looks at what it is about to
 //! remove.
 
+mod claim;
+
 use super::own::{self, look_at};
 use super::process::Process;
 use super::{ChangeError, OWN_DIRECTORY};
@@ -20,6 +22,7 @@ const RENEW_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// A lock file that was not written for so long is void, whatever it says.
 const VOID_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const NAME: &str = "lock";
+pub(super) use claim::CLAIM;
 pub(super) const STALE: &str = "lock.stale-";
 /// No lock file is longer.
 const LONGEST: u64 = 64 << 10;
@@ -57,6 +60,8 @@ struct Held {
     content: Content,
     renewed: Timestamp,
     skew: SignedDuration,
+    /// Whether a claim has to be there besides the lock file.
+    claimed: bool,
 }
 
 /// Who runs this program, for a lock: `user@host pid`.
@@ -116,11 +121,21 @@ impl<'a> Locks<'a> {
         if seen.content.as_ref().is_none_or(|content| content.token != held.content.token) {
             return Err(lost());
         }
+        if held.claimed && !claim::is_up(storage, root, &held.content)? {
+            return Err(lost());
+        }
         if now < held.renewed + RENEW_AFTER {
             return Ok(());
         }
         let content = Content { expires: later(now, LOCK_VALID), ..held.content.clone() };
         let bytes = to_json(&content);
+        if held.claimed {
+            // One that has expired may be about to be removed.
+            if now >= held.content.expires {
+                return Err(lost());
+            }
+            claim::renew(storage, root, &content)?;
+        }
         if now < held.content.expires {
             storage.replace(&place(root), &bytes)?;
         } else {
@@ -142,13 +157,26 @@ impl<'a> Locks<'a> {
         // A root that is not there is not created.
         storage.stat(root)?;
         own::ensure(storage, root, OWN_DIRECTORY)?;
-        let (token, process) = (random_uuid(), Process::own());
+        let now = self.now();
+        let (owner, process) = (owner.to_owned(), Process::own());
+        let content = Content { owner, token: random_uuid(), acquired: now, expires: later(now, LOCK_VALID), process };
+        if storage.creates_exclusively(&Below { root, dir: OWN_DIRECTORY }.location())? {
+            return self.take_file(root, content, false);
+        }
+        claim::raise(storage, root, &content, now)?;
+        let taken = self.take_file(root, content.clone(), true);
+        if taken.is_err() {
+            claim::withdraw(storage, root, &content);
+        }
+        taken
+    }
+
+    fn take_file(&self, root: &Location, first: Content, claimed: bool) -> Result<Held, ChangeError> {
+        let storage = self.storage;
         // Each further round follows a lock that went away: more than a few are a crowd.
         for _ in 0..8 {
             let now = self.now();
-            let (owner, token) = (owner.to_owned(), token.clone());
-            let (expires, process) = (later(now, LOCK_VALID), process.clone());
-            let content = Content { owner, token, acquired: now, expires, process };
+            let content = Content { acquired: now, expires: later(now, LOCK_VALID), ..first.clone() };
             let published = storage.publish(&place(root), &to_json(&content));
             let seen = read(storage, root)?;
             let is_ours = |seen: &Seen| seen.content.as_ref().is_some_and(|seen| seen.token == content.token);
@@ -156,7 +184,7 @@ impl<'a> Locks<'a> {
                 // Whatever the answer was: it may have been lost.
                 (_, Some(seen)) if is_ours(&seen) => {
                     let skew = seen.modified.map_or(SignedDuration::ZERO, |at| at.duration_since(self.now()));
-                    return Ok(Held { root: root.clone(), content, renewed: now, skew });
+                    return Ok(Held { root: root.clone(), content, renewed: now, skew, claimed });
                 }
                 (_, Some(seen)) if !seen.is_void(now) => return Err(seen.locked(root)),
                 (Err(error), _) if error.kind != StorageErrorKind::AlreadyExists => return Err(error.into()),
@@ -180,6 +208,9 @@ impl Drop for Locks<'_> {
             let ours = read(self.storage, &held.root).ok().flatten().and_then(|seen| seen.content);
             if now < held.content.expires && ours.is_some_and(|content| content.token == held.content.token) {
                 let _ = self.storage.delete(&place(&held.root));
+            }
+            if held.claimed {
+                claim::withdraw(self.storage, &held.root, &held.content);
             }
         }
     }
@@ -218,24 +249,29 @@ fn to_json(content: &Content) -> Vec<u8> {
 }
 
 fn read(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, ChangeError> {
+    read_named(storage, root, NAME)
+}
+
+fn read_named(storage: &dyn WriteStorage, root: &Location, name: &str) -> Result<Option<Seen>, ChangeError> {
     // Content and time have to be of one file: another may take the name between the two.
     for _ in 0..8 {
-        let seen = read_once(storage, root)?;
-        let still = look_at(storage, root, OWN_DIRECTORY, NAME)?;
+        let seen = read_once(storage, root, name)?;
+        let still = look_at(storage, root, OWN_DIRECTORY, name)?;
         if seen.as_ref().map(|seen| seen.modified) == still.map(|details| details.modified) {
             return Ok(seen);
         }
     }
     let why = "it changes all the time".to_owned();
-    Err(ChangeError::Refused { place: place(root), why })
+    Err(ChangeError::Refused { place: Below { root, dir: OWN_DIRECTORY }.file(name), why })
 }
 
-fn read_once(storage: &dyn WriteStorage, root: &Location) -> Result<Option<Seen>, ChangeError> {
-    let Some(details) = look_at(storage, root, OWN_DIRECTORY, NAME)? else { return Ok(None) };
+fn read_once(storage: &dyn WriteStorage, root: &Location, name: &str) -> Result<Option<Seen>, ChangeError> {
+    let Some(details) = look_at(storage, root, OWN_DIRECTORY, name)? else { return Ok(None) };
+    let place = Below { root, dir: OWN_DIRECTORY }.file(name);
     if details.kind != EntryKind::File {
-        return Err(ChangeError::Refused { place: place(root), why: "a lock file has to be here".to_owned() });
+        return Err(ChangeError::Refused { place, why: "a lock file has to be here".to_owned() });
     }
-    match storage.read(&place(root), LONGEST) {
+    match storage.read(&place, LONGEST) {
         Ok(bytes) => {
             let content = serde_json::from_slice(&bytes).ok();
             Ok(Some(Seen { bytes, modified: details.modified, content }))

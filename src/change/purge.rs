@@ -1,7 +1,7 @@
 //! Deletes for good what runs put aside.
 
 use super::journal::{End, Ended, RunDir, runs_below};
-use super::lock::STALE;
+use super::lock::{CLAIM, STALE};
 use super::own::below;
 use super::undelete::{find, remove_emptied};
 use super::{ChangeError, Control, EndState, Left, Locks, OWN_DIRECTORY, Pace, RunId, trash};
@@ -152,7 +152,7 @@ fn purge_one(
 fn remove_litter(storage: &dyn WriteStorage, locks: &Locks<'_>, root: &Location) {
     let own = Below { root, dir: OWN_DIRECTORY };
     let Ok(entries) = storage.list(&own.location()) else { return };
-    let is_litter = |name: &str| name.starts_with(".lock.inprogress.") || name.starts_with(STALE);
+    let is_litter = |name: &str| [".lock.inprogress.", STALE, CLAIM].iter().any(|litter| name.starts_with(litter));
     for entry in entries.iter().filter(|entry| is_litter(&entry.name)) {
         let seen = storage.look(own, &[&entry.name]).ok().and_then(|mut seen| seen.pop().flatten());
         let old = seen.is_some_and(|seen| {

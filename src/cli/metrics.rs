@@ -15,7 +15,7 @@ use std::path::Path;
 #[derive(Debug, Args)]
 pub(super) struct MetricsArgs {
     /// Write what the run came to to this file, for Prometheus (textfile collector).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::local_file())]
     metrics: Option<OsString>,
 }
 

@@ -95,7 +95,7 @@ struct ApplyArgs {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     keep_deleted: SignedDuration,
     /// Write the plan to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::local_file())]
     plan_out: Option<OsString>,
     /// Carry this plan out, which --plan-out wrote; refused if snapshots or pins have changed since.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan_out", "resume"])]
@@ -188,10 +188,6 @@ struct Run {
 }
 
 pub(super) fn run(session: &mut Session, args: &PruneArgs) -> anyhow::Result<Exit> {
-    let local = [("--metrics", &args.apply.metrics), ("--plan-out", &args.apply.plan_out)];
-    for (option, path) in local.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?))) {
-        super::local_file(option, path)?;
-    }
     let mut done = Run::default();
     let exit = prune_or_resume(session, args, &mut done);
     let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);

@@ -213,6 +213,10 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
     fn delete_empty_below(&self, dir: Below<'_>) -> Result<bool, StorageError> {
         self.run(Operation::DeleteEmptyDir, &dir.location(), |inner| inner.delete_empty_below(dir))
     }
+
+    fn creates_exclusively(&self, dir: &Location) -> Result<bool, StorageError> {
+        self.inner.creates_exclusively(dir)
+    }
 }
 
 impl<S: WriteStorage> FaultyStorage<S> {

@@ -24,6 +24,7 @@ use crate::wire::ReadAt;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tree::{Body, Node, Tree};
 
@@ -45,6 +46,7 @@ use tree::{Body, Node, Tree};
 pub struct MemoryStorage {
     tree: Arc<Mutex<Tree>>,
     held: Arc<Mutex<HashSet<Location>>>,
+    careless: Arc<AtomicBool>,
 }
 
 /// A directory that is held.
@@ -84,7 +86,7 @@ impl MemoryStorage {
     }
 
     fn of(tree: Tree) -> Self {
-        MemoryStorage { tree: Arc::new(Mutex::new(tree)), held: Arc::default() }
+        MemoryStorage { tree: Arc::new(Mutex::new(tree)), held: Arc::default(), careless: Arc::default() }
     }
 
     fn locked(&self) -> MutexGuard<'_, Tree> {
@@ -105,6 +107,15 @@ impl MemoryStorage {
     pub fn advance(&self, by: SignedDuration) {
         let mut tree = self.locked();
         tree.now = tree.now.saturating_add(by).unwrap_or(tree.now);
+    }
+
+    /// From now on it publishes over what is there, without a word, as some object stores do that know no conditions.
+    pub fn become_careless(&self) {
+        self.careless.store(true, Ordering::Relaxed);
+    }
+
+    fn is_careless(&self) -> bool {
+        self.careless.load(Ordering::Relaxed)
     }
 
     /// Sets when a file or directory was changed last. Times survive every crash.
@@ -292,6 +303,10 @@ impl WriteStorage for MemoryStorage {
         }
     }
 
+    fn creates_exclusively(&self, _dir: &Location) -> Result<bool, StorageError> {
+        Ok(!self.is_careless())
+    }
+
     fn create_dirs(&self, dir: &Location) -> Result<(), StorageError> {
         if dir.components().any(|part| part == "..") {
             return Err(other(dir, "not the name of a directory"));
@@ -326,7 +341,7 @@ impl WriteStorage for MemoryStorage {
     fn publish(&self, file: &Location, bytes: &[u8]) -> Result<(), StorageError> {
         let mut tree = self.locked();
         let (dir, name) = tree.parent_of(file)?;
-        if tree.child(dir, name).is_some() {
+        if tree.child(dir, name).is_some() && !self.is_careless() {
             return Err(taken(file));
         }
         tree.set_file(dir, name, bytes);

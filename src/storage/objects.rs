@@ -227,3 +227,6 @@ impl WriteStorage for ObjectStorage {
         self.is_exclusive(dir)
     }
 }
+
+#[cfg(test)]
+mod tests;

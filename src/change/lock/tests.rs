@@ -196,3 +196,72 @@ fn an_owner_is_named_by_user_host_and_process() {
     assert!(who.contains('@'), "{owner}");
     assert_eq!(pid, std::process::id().to_string());
 }
+
+/// A store that publishes over what is there, and so has no locks of its own.
+fn careless() -> (MemoryStorage, Location) {
+    let (storage, root) = store();
+    storage.become_careless();
+    (storage, root)
+}
+
+fn names_of_own(storage: &MemoryStorage) -> Vec<String> {
+    storage.list(&at("/ck/.chkctl")).expect("a listing").into_iter().map(|entry| entry.name).collect()
+}
+
+#[test]
+fn a_store_that_publishes_over_what_is_there_is_locked_by_one_all_the_same() {
+    let (storage, root) = careless();
+    let clock = || storage.now();
+    let roots = std::slice::from_ref(&root);
+    let mut first = Locks::take(&storage, roots, "ann", &clock).expect("locked");
+    let refused = Locks::take(&storage, roots, "bob", &clock).map(drop).expect_err("locked");
+    assert!(matches!(refused, ChangeError::Locked { owner, .. } if owner == "ann"));
+    // It is renewed, and not taken for void.
+    storage.advance(MINUTE * 20);
+    first.check(&root).expect("still ours");
+    storage.advance(MINUTE * 20);
+    assert!(Locks::take(&storage, roots, "bob", &clock).is_err());
+    drop(first);
+    assert_eq!(names_of_own(&storage), [""; 0], "nothing is left of it");
+    Locks::take(&storage, roots, "bob", &clock).expect("free");
+}
+
+#[test]
+fn a_claim_that_is_void_is_removed_and_who_made_it_stops() {
+    let (storage, root) = careless();
+    let clock = || storage.now();
+    let roots = std::slice::from_ref(&root);
+    let mut asleep = Locks::take(&storage, roots, "ann", &clock).expect("locked");
+    storage.advance(SignedDuration::from_hours(25));
+    let awake = Locks::take(&storage, roots, "bob", &clock).expect("void by now");
+    assert_eq!(asleep.check(&root), Err(ChangeError::LockLost(root.clone())));
+    drop(asleep);
+    assert_eq!(names_of_own(&storage).len(), 2, "the lock and the claim of who has it now");
+    drop(awake);
+    assert_eq!(names_of_own(&storage), [""; 0]);
+}
+
+#[test]
+fn of_many_that_claim_at_once_no_two_go_on() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let (storage, root) = careless();
+    let clock = || storage.now();
+    let (inside, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+    let contend = || {
+        for _ in 0..200 {
+            if let Ok(locks) = Locks::take(&storage, std::slice::from_ref(&root), "one", &clock) {
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two have the lock");
+                std::thread::yield_now();
+                inside.fetch_sub(1, Ordering::SeqCst);
+                taken.fetch_add(1, Ordering::SeqCst);
+                drop(locks);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(contend);
+        }
+    });
+    assert!(taken.into_inner() > 0, "nobody ever had it");
+}

@@ -87,16 +87,12 @@ impl ObjectStorage {
         if source.rest(&target.dir()).is_some() || target.rest(&source.dir()).is_some() {
             return Err(other(to, "one of the directories lies in the other"));
         }
-        if inner.has_directories {
-            return Err(other(from, "this build does not rename directories of such a store"));
-        }
         let tree = inner.remote.wait(inner.tree(from, &source))?;
-        let there = self.wait(to, inner.some(to, &target.dir(), 2))?;
-        if there.iter().any(|entry| entry.path() != target.dir()) {
-            return Err(other(to, "something is there"));
-        }
-        if there.is_empty() {
-            self.free_key(to)?;
+        match inner.remote.wait(inner.list(to)) {
+            Ok(there) if there.is_empty() => {}
+            Ok(_) => return Err(other(to, "something is there")),
+            Err(error) if error.is_not_found() => drop(self.free_key(to)?),
+            Err(error) => return Err(error),
         }
         for dir in &tree.dirs {
             self.make_directory(&below(to, dir))?;
@@ -118,9 +114,10 @@ impl ObjectStorage {
         for dir in tree.dirs.iter().rev() {
             self.delete_marker(&below(from, dir)).map_err(stays)?;
         }
-        match self.wait(from, inner.first(from, &source.dir()))? {
-            None => Ok(()),
-            Some(_) => Err(stays(other(from, "something is in it"))),
+        match inner.remote.wait(inner.list(from)) {
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(stays(error)),
+            Ok(_) => Err(stays(other(from, "something is in it"))),
         }
     }
 }

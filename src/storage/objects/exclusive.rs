@@ -3,7 +3,7 @@
 
 use super::ObjectStorage;
 use crate::model::Location;
-use crate::storage::{StorageError, StorageErrorKind, random_uuid};
+use crate::storage::{StorageError, StorageErrorKind, in_progress_name};
 use opendal::options::WriteOptions;
 use std::sync::{Arc, PoisonError};
 
@@ -22,9 +22,14 @@ impl ObjectStorage {
         Ok(found)
     }
 
+    /// Whether that was found out already, and it is so.
+    pub fn is_known_to_be_exclusive(&self) -> bool {
+        *self.inner.exclusive.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
+    }
+
     fn race(&self, dir: &Location) -> Result<bool, StorageError> {
         let inner = &self.inner;
-        let place = dir.with_suffix(&format!("/.chkctl-probe-{}", random_uuid()));
+        let place = dir.with_suffix(&format!("/{}", in_progress_name("lock")));
         let path = inner.key(&place)?.file().to_owned();
         let create = |racer: usize| {
             let (inner, place, path) = (Arc::clone(inner), place.clone(), path.clone());

@@ -9,9 +9,13 @@ use std::error::Error as _;
 /// So much of a message is told: some servers answer with a page.
 const LONGEST: usize = 400;
 
+/// What a store says of a bucket that is not there, which is no missing file.
+const NO_BUCKET: &[&str] = &["NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"];
+
 /// Makes errors of one store.
 pub struct Failure {
     bucket: String,
+    is_webhdfs: bool,
     secrets: Vec<String>,
 }
 
@@ -21,15 +25,30 @@ impl Failure {
         let secrets = settings.iter().filter(|(_, setting)| setting.is_secret() && !setting.value().is_empty());
         Failure {
             bucket: place.authority().unwrap_or_default().to_owned(),
+            is_webhdfs: place.scheme().is_some_and(|scheme| scheme.ends_with("webhdfs")),
             secrets: secrets.map(|(_, setting)| setting.value().to_owned()).collect(),
         }
     }
 
+    /// The error of a store whose bucket is not there, which is no missing file.
+    pub fn no_bucket(&self, error: &StorageError) -> StorageError {
+        let message = format!("the store has no bucket {}", self.bucket);
+        StorageError { kind: StorageErrorKind::Other, message, ..error.clone() }
+    }
+
     /// What an error of the client is here. Its context is left out: it has whole addresses, which may be signed.
     pub fn of(&self, place: &Location, error: &Error) -> StorageError {
-        if error.kind() == ErrorKind::ConfigInvalid && error.message().contains("NoSuchBucket") {
-            let message = format!("the store has no bucket {}", self.bucket);
-            return StorageError::new(StorageErrorKind::Other, place, message);
+        let words = error.to_string();
+        if NO_BUCKET.iter().any(|word| words.contains(word)) {
+            return self.no_bucket(&StorageError::new(StorageErrorKind::Other, place, ""));
+        }
+        // What is not there is named by an exception. Any other server may say 404.
+        if self.is_webhdfs && error.kind() == ErrorKind::NotFound && !words.contains("FileNotFoundException") {
+            return StorageError::new(
+                StorageErrorKind::Other,
+                place,
+                "no WebHDFS is there (404, and not for the file)",
+            );
         }
         let mut message = error.message().to_owned();
         let mut source = error.source();
@@ -39,6 +58,9 @@ impl Failure {
                 message = format!("{message}: {text}");
             }
             source = cause.source();
+        }
+        if message.is_empty() {
+            message = error.kind().to_string();
         }
         for secret in &self.secrets {
             message = message.replace(secret.as_str(), "(secret)");
@@ -96,6 +118,16 @@ fn is_of_the_moment(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::storage::settings::Setting;
+
+    #[test]
+    fn a_server_that_is_none_makes_nothing_missing() {
+        let place = Location::parse("webhdfs://host:80/x").expect("a place");
+        let failure = Failure::new(&place, &StoreSettings::default());
+        let kind = |message: &str| failure.of(&place, &Error::new(ErrorKind::NotFound, message)).kind;
+        assert_eq!(kind("<html>404</html>"), StorageErrorKind::Other);
+        assert_eq!(kind("{ exception: \"FileNotFoundException\" }"), StorageErrorKind::NotFound);
+        assert_eq!(kind("code: FilesystemNotFound"), StorageErrorKind::Other);
+    }
 
     #[test]
     fn errors_are_kept_apart_and_tell_no_secret() {

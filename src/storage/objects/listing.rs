@@ -5,7 +5,7 @@ use super::{Inner, ObjectStorage, nothing, other};
 use crate::model::Location;
 use crate::storage::{Details, EntryKind, Presence, Stat, StorageError, StorageErrorKind, below};
 use foldhash::{HashMap, HashMapExt as _, HashSet};
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use opendal::Entry;
 use opendal::options::ListOptions;
@@ -55,10 +55,10 @@ impl Inner {
     /// The first keys that begin with a prefix.
     pub async fn some(&self, place: &Location, prefix: &str, count: usize) -> Result<Vec<Entry>, StorageError> {
         let options = ListOptions { recursive: true, limit: Some(count), ..ListOptions::default() };
-        let mut lister = self.patient.lister_options(prefix, options).await.map_err(self.fail(place))?;
+        let mut lister = self.patient.lister_options(prefix, options).await.map_err(self.fail_to_list(place))?;
         let mut entries = Vec::with_capacity(count);
         while entries.len() < count
-            && let Some(entry) = self.remote.in_time(place, next(&mut lister, self.fail(place))).await?
+            && let Some(entry) = self.remote.in_time(place, self.next(place, &mut lister)).await?
         {
             entries.push(entry);
         }
@@ -68,7 +68,7 @@ impl Inner {
     /// The pages of a listing.
     pub async fn pages(&self, place: &Location, key: &Key, recursive: bool) -> Result<Pages, StorageError> {
         let options = ListOptions { recursive, ..ListOptions::default() };
-        let lister = self.patient.lister_options(&key.dir(), options).await.map_err(self.fail(place))?;
+        let lister = self.patient.lister_options(&key.dir(), options).await.map_err(self.fail_to_list(place))?;
         Ok(lister.ready_chunks(PAGE))
     }
 
@@ -76,9 +76,30 @@ impl Inner {
     pub async fn page(&self, place: &Location, pages: &mut Pages) -> Result<Option<Vec<Entry>>, StorageError> {
         let next = async {
             let Some(page) = pages.next().await else { return Ok(None) };
-            page.into_iter().collect::<Result<Vec<Entry>, _>>().map(Some).map_err(self.fail(place))
+            page.into_iter().collect::<Result<Vec<Entry>, _>>().map(Some).map_err(self.fail_to_list(place))
         };
-        self.remote.in_time(place, next).await
+        match self.remote.in_time(place, next).await {
+            // Where directories are there of themselves, who lists looks for them before or after.
+            Err(error) if error.is_not_found() => Ok(None),
+            page => page,
+        }
+    }
+
+    /// The next entry of a listing.
+    async fn next(&self, place: &Location, lister: &mut opendal::Lister) -> Result<Option<Entry>, StorageError> {
+        match lister.next().await.transpose().map_err(self.fail_to_list(place)) {
+            Err(error) if error.is_not_found() => Ok(None),
+            next => next,
+        }
+    }
+
+    /// The error of a listing. A prefix is never missing: where something is, it is the bucket.
+    fn fail_to_list(&self, place: &Location) -> impl Fn(opendal::Error) -> StorageError {
+        let fail = self.fail(place);
+        move |error| match fail(error) {
+            error if error.is_not_found() && !self.has_directories => self.failure.no_bucket(&error),
+            error => error,
+        }
     }
 
     /// The entries of a directory.
@@ -183,14 +204,6 @@ impl ObjectStorage {
     }
 }
 
-/// The next entry of a listing.
-async fn next(
-    lister: &mut (impl Stream<Item = opendal::Result<Entry>> + Unpin),
-    fail: impl Fn(opendal::Error) -> StorageError,
-) -> Result<Option<Entry>, StorageError> {
-    lister.next().await.transpose().map_err(fail)
-}
-
 /// The entries of one directory, put together.
 struct Entries<'k> {
     key: &'k Key,
@@ -218,7 +231,11 @@ impl<'k> Entries<'k> {
             match self.names.insert(name.to_owned(), stat.kind) {
                 // A marker, and what is below it.
                 Some(EntryKind::Directory) if stat.kind == EntryKind::Directory => continue,
-                // An object and a directory of one name, or a key that the client took for another: one is out of reach.
+                // An object and a directory of one name: the object is what is seen there.
+                Some(EntryKind::Directory) => {
+                    self.found.iter_mut().filter(|found| found.name == name).for_each(|found| found.exact = false);
+                }
+                // The same, or a key that the client took for another.
                 Some(_) => exact = false,
                 None => {}
             }

@@ -164,6 +164,15 @@ impl<'a> Tree<'a> {
     fn add(&mut self, entry: &Entry) {
         let Some(path) = self.key.rest(entry.path()) else { return };
         self.is_there = true;
+        if let Some(dir) = above_nameless(path) {
+            // Once for each directory.
+            if self.enter(dir) && self.files.insert(self.hasher.hash_one((dir, "//"))) {
+                let nothing =
+                    Details { name: String::new(), exact: false, kind: EntryKind::Directory, size: 0, modified: None };
+                self.tell(dir, nothing);
+            }
+            return;
+        }
         let stat = stat_of(entry);
         if stat.kind == EntryKind::Directory {
             // A marker, of the root or of another.
@@ -231,4 +240,9 @@ impl<'a> Tree<'a> {
             self.visitor.found(&self.place(dir), Vec::new());
         }
     }
+}
+
+/// The directory in which the first part of a path without a name is, where there is one: below it no place is.
+fn above_nameless(path: &str) -> Option<&str> {
+    if path.starts_with('/') { Some("") } else { path.find("//").and_then(|at| path.get(..at)) }
 }

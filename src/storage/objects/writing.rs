@@ -162,6 +162,9 @@ impl FileWriter for ObjectWriter {
     fn finish(mut self: Box<Self>) -> Result<u64, StorageError> {
         let rest = std::mem::take(&mut self.buffer);
         if self.parts.is_none() {
+            if !self.store.is_known_to_be_exclusive() {
+                self.store.free_key(&self.place)?;
+            }
             let inner = &self.store.inner;
             self.store.wait(&self.place, inner.put_new(&self.place, self.key.file(), rest.into()))?;
             return Ok(self.size);

@@ -40,6 +40,37 @@ pub fn with_s3(test: impl FnOnce(&S3)) {
     }
 }
 
+/// An emulator of Azure's blob storage.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Azure {
+    endpoint: String,
+    account: String,
+    key: String,
+    container: String,
+}
+
+/// Runs a test with Azurite, or says that it is skipped and why.
+pub fn with_azure(test: impl FnOnce(&Azure)) {
+    match start::<Azure>("azure.sh", "azurite") {
+        Some((_server, azure)) => test(&azure),
+        None => assert!(env::var_os("CI").is_none(), "Azurite is missing: see above"),
+    }
+}
+
+impl Azure {
+    /// A client of a container, and the root of that; of the one that is there unless told otherwise.
+    pub fn store(&self, container: Option<&str>) -> (ObjectStorage, Location) {
+        let mut settings = StoreSettings::default();
+        settings.add(names::ENDPOINT, Setting::new(&self.endpoint, "the test"));
+        settings.add(names::ACCOUNT_KEY, Setting::secret(&self.key, "the test"));
+        let container = container.unwrap_or(&self.container);
+        let authority = format!("{container}@{}.blob.core.windows.net", self.account);
+        let place = Location::new(Some("wasbs"), Some(&authority), "/");
+        let remote = Remote::new(Limits::default()).expect("a runtime");
+        (ObjectStorage::open(remote, &place, &settings).expect("settings"), place)
+    }
+}
+
 /// A server, which ends when this does.
 struct Server {
     _process: Child,
