@@ -79,6 +79,18 @@ mod suite {
         mod theirs;
     }
 
+    // What every back end does, and the back ends that are asked.
+    mod stores {
+        pub mod conformance;
+        mod listing;
+        mod local;
+        mod names;
+        mod reading;
+        mod removing;
+        mod renaming;
+        mod writing;
+    }
+
     mod repair {
         mod commands;
         mod edits;

@@ -213,6 +213,10 @@ impl WriteStorage for Stores {
     fn hold(&self, dir: &Location) -> Result<Hold, StorageError> {
         self.of(dir)?.hold(dir)
     }
+
+    fn creates_exclusively(&self, dir: &Location) -> Result<bool, StorageError> {
+        self.of(dir)?.creates_exclusively(dir)
+    }
 }
 
 #[cfg(test)]

@@ -100,6 +100,12 @@ pub trait WriteStorage: Storage {
     fn hold(&self, _dir: &Location) -> Result<Hold, StorageError> {
         Ok(Box::new(()))
     }
+
+    /// Whether of those that [`WriteStorage::publish`] a name at the same time one alone succeeds. Where it does not, a
+    /// lock file keeps nobody out. A store that has to be asked is asked once, in `dir`.
+    fn creates_exclusively(&self, _dir: &Location) -> Result<bool, StorageError> {
+        Ok(true)
+    }
 }
 
 /// A new file that is being written. One that is dropped unfinished is removed, as far as that can be done.
