@@ -6,6 +6,8 @@ use crate::storage::{Connect, LocalOnly, StorageError, StorageErrorKind, WriteSt
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "hdfs")]
+use crate::storage::hdfs::HdfsStorage;
 #[cfg(any(feature = "hdfs", feature = "object-stores"))]
 use crate::storage::{
     remote::{Limits, Remote},
@@ -88,8 +90,8 @@ fn limits(timeout: Option<Duration>) -> Limits {
 }
 
 #[cfg(feature = "hdfs")]
-fn hdfs(_: Remote, place: &Location, _: &StoreSettings) -> Result<Arc<dyn WriteStorage>, StorageError> {
-    Err(not_built(place, "hdfs"))
+fn hdfs(remote: Remote, place: &Location, settings: &StoreSettings) -> Result<Arc<dyn WriteStorage>, StorageError> {
+    Ok(Arc::new(HdfsStorage::open(remote, place, settings)?))
 }
 
 #[cfg(feature = "object-stores")]
