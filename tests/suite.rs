@@ -45,6 +45,9 @@ mod suite {
     }
 
     mod hdfs {
+        mod conformance;
+        mod flink;
+        mod guarded;
         mod store;
     }
 

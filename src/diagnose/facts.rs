@@ -90,7 +90,30 @@ impl Facts {
         {
             facts.place(path, false);
         }
+        if let Some(path) = restored.and_then(|event| event.path.as_deref()) {
+            facts.in_the_store_of(path);
+        }
         facts
+    }
+
+    /// Completes paths without a scheme: a NameNode names files by their path alone. They are in the store of the snapshot
+    /// that the job was restored from, where they lie beside it.
+    fn in_the_store_of(&mut self, restored: &str) {
+        let Ok(restored) = Location::parse(restored) else { return };
+        let (false, Some(parent)) = (restored.is_local(), restored.parent()) else { return };
+        let root = if is_job_id(parent.name()) { parent.parent().unwrap_or(parent) } else { parent };
+        let beside = |path: &String| {
+            let place = Location::parse(path).ok().filter(|place| place.scheme().is_none())?;
+            let place = Location::new(root.scheme(), root.authority(), place.path());
+            place.strip_prefix(&root).map(|_| place.to_string())
+        };
+        if self.file.as_ref().and_then(&beside).is_none() {
+            return;
+        }
+        for path in [&mut self.file, &mut self.snapshot, &mut self.root] {
+            *path = path.as_ref().and_then(&beside).or(path.take());
+        }
+        self.scheme = self.scheme.take().or_else(|| root.scheme().map(str::to_owned));
     }
 
     fn take_path(&mut self, path: &str) {

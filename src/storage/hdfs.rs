@@ -168,6 +168,10 @@ impl Storage for HdfsStorage {
         };
         names.iter().zip(found).map(details).collect()
     }
+
+    fn real_place(&self, place: &Location) -> Result<Location, StorageError> {
+        self.stat(place).map(|_| place.clone())
+    }
 }
 
 #[cfg(test)]
