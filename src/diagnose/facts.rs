@@ -400,6 +400,24 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_a_name_node_is_in_the_store_of_the_snapshot_beside_it() {
+        let root = "hdfs://nn:8020/ck";
+        for (file, wanted) in [
+            (format!("/ck/{JOB}/chk-7/x"), format!("{root}/{JOB}/chk-7/x")),
+            ("/ck/other/shared/x".to_owned(), format!("{root}/other/shared/x")),
+            ("/elsewhere/x".to_owned(), "/elsewhere/x".to_owned()),
+            ("s3://b/ck/x".to_owned(), "s3://b/ck/x".to_owned()),
+        ] {
+            let mut facts = Facts { file: Some(file), root: Some("/ck".to_owned()), ..Facts::default() };
+            facts.in_the_store_of(&format!("{root}/{JOB}/chk-7"));
+            assert_eq!(facts.file.as_ref(), Some(&wanted));
+            assert_eq!(facts.root.as_deref(), Some(if wanted.starts_with(root) { root } else { "/ck" }));
+            facts.in_the_store_of("/ck/chk-7");
+            assert_eq!(facts.file, Some(wanted), "a local snapshot says nothing");
+        }
+    }
+
+    #[test]
     fn what_a_file_is_stands_in_its_path() {
         assert_eq!(file_kind(&format!("/c/{JOB}/chk-3/x")), FileKind::Exclusive);
         assert_eq!(file_kind(&format!("s3://b/{JOB}/shared/x")), FileKind::Shared);

@@ -73,8 +73,8 @@ impl Connector {
 
     fn remote(&self, place: &Location) -> Result<Remote, StorageError> {
         let new = || Remote::new(limits(self.timeout)).map_err(|error| error.to_string());
-        let wrong = |why: &String| StorageError::new(StorageErrorKind::Other, place, format!("no threads: {why}"));
-        self.remote.get_or_init(new).as_ref().map(Clone::clone).map_err(wrong)
+        let wrong = |why: String| StorageError::new(StorageErrorKind::Other, place, format!("no threads: {why}"));
+        self.remote.get_or_init(new).clone().map_err(wrong)
     }
 }
 

@@ -117,7 +117,7 @@ fn flink_conf() -> String {
 fn core_site() -> String {
     let keys = ["fs.s3a.secret.key", "fs.azure.account.key", "ssl.client.truststore.password", "fs.obs.session.token"];
     let property = |key: &&str| format!("<property><name>{key}</name><value>{SECRET}</value></property>");
-    format!("<configuration>{}</configuration>", keys.iter().map(|key| property(key)).collect::<String>())
+    format!("<configuration>{}</configuration>", keys.iter().map(property).collect::<String>())
 }
 
 #[test]

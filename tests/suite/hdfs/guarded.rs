@@ -4,7 +4,7 @@
 use crate::suite::servers::hdfs::{Hdfs, with_own_hdfs};
 use crate::suite::support::{Case, Run, command};
 use chkctl::storage::remote::Limits;
-use chkctl::storage::{Storage as _, StorageErrorKind, WriteStorage as _};
+use chkctl::storage::{Storage as _, StorageError, StorageErrorKind, WriteStorage as _};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,11 @@ fn put_case(hdfs: &Hdfs, dir: &str) -> (String, String) {
     hdfs.expect(&format!("dfs -put {} {dir}/", tree.display()));
     let root = hdfs.place(&format!("{dir}/{CASE}")).to_string();
     (format!("--map=/opt/flink/checkpoints/{CASE}={root}"), root)
+}
+
+/// An answer that may be another one later.
+fn passes<T: std::fmt::Debug>(answer: Result<T, StorageError>) {
+    assert_eq!(answer.expect_err("a failure").kind, StorageErrorKind::Transient);
 }
 
 /// Verdicts by snapshot, without their place.
@@ -121,5 +126,48 @@ fn kerberos_takes_a_ticket_or_a_keytab_and_without_them_nothing_is_missing() {
         let promoted = chkctl(hdfs, &ticket, &["promote", &map, &source, &dest]);
         assert_eq!(promoted.status, 0, "{}{}", promoted.stdout, promoted.stderr);
         assert_eq!(chkctl(hdfs, &ticket, &["verify", "--deep", &dest]).status, 0);
+    });
+}
+
+#[test]
+fn safe_mode_and_a_frozen_data_node_or_name_node_pass() {
+    with_own_hdfs("simple", &[], |hdfs| {
+        let storage = hdfs.storage_with(limits(), hdfs.settings());
+        let dir = hdfs.place("/faults");
+        storage.create_dirs(&dir).expect("a directory");
+        let file = dir.with_suffix("/file");
+        storage.publish(&file, b"content").expect("published");
+
+        hdfs.expect("dfsadmin -safemode enter");
+        assert_eq!(storage.read(&file, 99), Ok(b"content".to_vec()));
+        passes(storage.delete(&file));
+        passes(storage.publish(&dir.with_suffix("/other"), b"x"));
+        hdfs.expect("dfsadmin -safemode leave");
+
+        hdfs.expect("stop dn");
+        let start = Instant::now();
+        assert!(matches!(
+            storage.read(&file, 99).map_err(|e| e.kind),
+            Err(StorageErrorKind::Transient | StorageErrorKind::Other)
+        ));
+        passes(storage.publish(&dir.with_suffix("/other"), b"x"));
+        assert_eq!(storage.list(&dir).expect("a listing").len(), 1, "what could not be written is removed");
+        eprintln!("a frozen DataNode: {:?}", start.elapsed());
+        hdfs.expect("go on dn");
+        assert_eq!(storage.read(&file, 99), Ok(b"content".to_vec()));
+
+        hdfs.expect("stop nn1");
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_secs(5));
+                hdfs.expect("go on nn1");
+            });
+            assert_eq!(storage.delete(&file), Ok(true), "tried again, and done once");
+        });
+        eprintln!("a NameNode that was frozen for 5 s: {:?}", start.elapsed());
+        assert!(storage.stat(&file).expect_err("it went").is_not_found());
+        hdfs.expect("kill nn1");
+        passes(storage.list(&dir));
     });
 }
