@@ -51,6 +51,9 @@ mod suite {
 
     mod hdfs {
         mod commands;
+        mod conformance;
+        mod flink;
+        mod guarded;
         mod store;
     }
 

@@ -90,7 +90,30 @@ impl Facts {
         {
             facts.place(path, false);
         }
+        if let Some(path) = restored.and_then(|event| event.path.as_deref()) {
+            facts.in_the_store_of(path);
+        }
         facts
+    }
+
+    /// Completes paths without a scheme: a NameNode names files by their path alone. They are in the store of the snapshot
+    /// that the job was restored from, where they lie beside it.
+    fn in_the_store_of(&mut self, restored: &str) {
+        let Ok(restored) = Location::parse(restored) else { return };
+        let (false, Some(parent)) = (restored.is_local(), restored.parent()) else { return };
+        let root = if is_job_id(parent.name()) { parent.parent().unwrap_or(parent) } else { parent };
+        let beside = |path: &String| {
+            let place = Location::parse(path).ok().filter(|place| place.scheme().is_none())?;
+            let place = Location::new(root.scheme(), root.authority(), place.path());
+            place.strip_prefix(&root).map(|_| place.to_string())
+        };
+        if self.file.as_ref().and_then(&beside).is_none() {
+            return;
+        }
+        for path in [&mut self.file, &mut self.snapshot, &mut self.root] {
+            *path = path.as_ref().and_then(&beside).or(path.take());
+        }
+        self.scheme = self.scheme.take().or_else(|| root.scheme().map(str::to_owned));
     }
 
     fn take_path(&mut self, path: &str) {
@@ -374,6 +397,24 @@ mod tests {
             assert_eq!(path_in(&message), Some(path), "{message}");
         }
         assert_eq!(path_in("a/b of the 1 provided"), None);
+    }
+
+    #[test]
+    fn a_path_of_a_name_node_is_in_the_store_of_the_snapshot_beside_it() {
+        let root = "hdfs://nn:8020/ck";
+        for (file, wanted) in [
+            (format!("/ck/{JOB}/chk-7/x"), format!("{root}/{JOB}/chk-7/x")),
+            ("/ck/other/shared/x".to_owned(), format!("{root}/other/shared/x")),
+            ("/elsewhere/x".to_owned(), "/elsewhere/x".to_owned()),
+            ("s3://b/ck/x".to_owned(), "s3://b/ck/x".to_owned()),
+        ] {
+            let mut facts = Facts { file: Some(file), root: Some("/ck".to_owned()), ..Facts::default() };
+            facts.in_the_store_of(&format!("{root}/{JOB}/chk-7"));
+            assert_eq!(facts.file.as_ref(), Some(&wanted));
+            assert_eq!(facts.root.as_deref(), Some(if wanted.starts_with(root) { root } else { "/ck" }));
+            facts.in_the_store_of("/ck/chk-7");
+            assert_eq!(facts.file, Some(wanted), "a local snapshot says nothing");
+        }
     }
 
     #[test]

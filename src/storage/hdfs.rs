@@ -32,11 +32,14 @@ use hdfs_native::client::FileStatus;
 use jiff::Timestamp;
 use std::future::Future;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// A NameNode or a nameservice. Clones share its connections.
 #[derive(Clone)]
 pub struct HdfsStorage {
     remote: Remote,
+    /// For what is done beside the caller.
+    handle: Handle,
     clients: Arc<Clients>,
 }
 
@@ -54,7 +57,8 @@ impl HdfsStorage {
     /// `Other` where settings are missing or make no sense.
     pub fn open(remote: Remote, place: &Location, settings: &StoreSettings) -> Result<HdfsStorage, StorageError> {
         let clients = Clients::new(&remote, place, settings)?;
-        Ok(HdfsStorage { remote, clients: Arc::new(clients) })
+        let handle = remote.wait(async { Handle::current() });
+        Ok(HdfsStorage { remote, handle, clients: Arc::new(clients) })
     }
 
     /// Makes a call with a deadline, again while it fails in passing.
@@ -167,6 +171,10 @@ impl Storage for HdfsStorage {
             Ok(status?.map(|status| walk::details((*name).to_owned(), &status)))
         };
         names.iter().zip(found).map(details).collect()
+    }
+
+    fn real_place(&self, place: &Location) -> Result<Location, StorageError> {
+        self.stat(place).map(|_| place.clone())
     }
 }
 

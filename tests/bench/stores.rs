@@ -11,7 +11,7 @@ mod measure;
 #[path = "../suite/proxy.rs"]
 mod proxy;
 #[allow(dead_code, reason = "shared with the tests")]
-#[path = "../suite/servers.rs"]
+#[path = "../suite/servers/s3.rs"]
 mod servers;
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod table;

@@ -44,7 +44,8 @@
 # missing. CHKCTL_FLINK_HOME is where the jars are, CHKCTL_FLINK_JAVA_OPTS what java is told (-Xmx1g), CHKCTL_FLINK_LOG the
 # level of the log on stderr (OFF), CHKCTL_FLINK_CONF lines KEY=VALUE for what only the cluster is asked (the storage of
 # changelogs; before 1.19 the threshold of inline= too; with high-availability.type=zookeeper a ZooKeeper is started beside
-# it, whose address `live` answers as "quorum"). Classes are compiled once for each state of the
+# it, whose address `live` answers as "quorum"), CHKCTL_FLINK_CLASSPATH further jars and directories, for other file
+# systems; DIR and PATH may then be URIs. Classes are compiled once for each state of the
 # sources. Everything listens on loopback only; what is written to TMPDIR is removed at the end.
 set -euo pipefail
 
@@ -104,4 +105,4 @@ done
 read -ra options <<<"${CHKCTL_FLINK_JAVA_OPTS:--Xmx1g}"
 exec java -XX:+UseG1GC -XX:-UsePerfData "${options[@]}" -Djava.io.tmpdir="${TMPDIR:-/tmp}" \
   -Djava.net.preferIPv4Stack=true -Dlog4j2.level="${CHKCTL_FLINK_LOG:-OFF}" "${open[@]}" \
-  -cp "$classes:$jars" harness.Harness "$release" "$@"
+  -cp "$classes:$jars${CHKCTL_FLINK_CLASSPATH:-}" harness.Harness "$release" "$@"

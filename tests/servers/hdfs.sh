@@ -293,11 +293,11 @@ name_node() {
     set -- -bootstrapStandby -force -nonInteractive
   fi
   local class=org.apache.hadoop.hdfs.server.namenode.NameNode
-  java "${java[@]}" -Xmx256m -cp "$class_path" "${node[@]}" $class "$@" >"$work/format-$name.log" 2>&1 </dev/null || {
+  java "${java[@]}" -Xmx256m -cp "$class_path" $class "${node[@]}" "$@" >"$work/format-$name.log" 2>&1 </dev/null || {
     tail -20 "$work/format-$name.log" >&2
     exit 1
   }
-  start "$name" java "${java[@]}" -Xmx512m -cp "$class_path" "${node[@]}" $class
+  start "$name" java "${java[@]}" -Xmx512m -cp "$class_path" $class "${node[@]}"
   if [ "$name" = nn1 ]; then wait_for nn1 "${port[3]}"; else wait_for nn2 "${port[5]}"; fi
 }
 

@@ -30,7 +30,7 @@ pub fn with_flink(release: &str, test: impl FnOnce(&mut Flink)) {
     static SERVERS: LazyLock<Mutex<HashMap<String, Server>>> = LazyLock::new(Mutex::default);
     // Only JVMs that are being started wait for each other.
     let server =
-        lock(&SERVERS).entry(release.to_owned()).or_insert_with(|| Arc::new(Mutex::new(start(release, "")))).clone();
+        lock(&SERVERS).entry(release.to_owned()).or_insert_with(|| Arc::new(Mutex::new(start(release, &[])))).clone();
     match lock(&server).as_mut() {
         Some(flink) => test(flink),
         None => assert!(env::var_os("CI").is_none(), "Flink {release} is missing: see above"),
@@ -44,7 +44,16 @@ pub fn with_own_flink(release: &str, test: impl FnOnce(&mut Flink)) {
 
 /// Runs a test with a JVM of its own whose cluster is configured by lines `KEY=VALUE`.
 pub fn with_flink_and(release: &str, conf: &str, test: impl FnOnce(&mut Flink)) {
-    let Some(mut flink) = start(release, conf) else {
+    with_flink_in(release, &[("CHKCTL_FLINK_CONF", conf)], test);
+}
+
+/// Runs a test with a JVM of its own that has more in its environment, such as what the head of `flink.sh` names.
+pub fn with_flink_in(release: &str, variables: &[(&str, &str)], test: impl FnOnce(&mut Flink)) {
+    alone(release, start(release, variables), test);
+}
+
+fn alone(release: &str, flink: Option<Flink>, test: impl FnOnce(&mut Flink)) {
+    let Some(mut flink) = flink else {
         assert!(env::var_os("CI").is_none(), "Flink {release} is missing: see above");
         return;
     };
@@ -66,13 +75,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start(release: &str, conf: &str) -> Option<Flink> {
+/// Starts a JVM, with variables that are not empty in its environment.
+fn start(release: &str, variables: &[(&str, &str)]) -> Option<Flink> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flink/flink.sh");
     let mut command = Command::new("bash");
     command.arg(script).arg(release).stdin(Stdio::piped()).stdout(Stdio::piped());
-    if !conf.is_empty() {
-        command.env("CHKCTL_FLINK_CONF", conf);
+    // What a JVM logs goes where a test asks for it.
+    if let Some((_, log)) = variables.iter().find(|(name, _)| *name == "CHKCTL_FLINK_LOG_FILE") {
+        command.stderr(std::fs::File::create(log).expect("a log file"));
     }
+    command.envs(variables.iter().filter(|(_, value)| !value.is_empty()).copied());
     let mut process = command.spawn().expect("bash");
     let commands = process.stdin.take().expect("stdin");
     let answers = BufReader::new(process.stdout.take().expect("stdout"));

@@ -1,9 +1,9 @@
 //! From settings to clients, and which of the NameNodes of a nameservice is asked.
 //!
 //! A client of the library asks the NameNodes of a nameservice in their order, and goes on to the next when one refuses
-//! or says that it is in standby. One that is frozen does neither: whoever waits for it waits for ever. So there is one
-//! client for each NameNode, which asks that one first. When a call gets no answer, all of them are asked at once what is
-//! at the root, and the first that knows is the one from then on.
+//! or says that it is in standby. One that is frozen does neither: whoever waits for it waits for ever. So clients are made
+//! that each ask another one first. At the start, and when a call got no answer, all of them are asked at once what is at
+//! the root, and the first that knows is the one from then on.
 
 use super::errors::had_no_effect;
 use crate::model::Location;
@@ -12,6 +12,7 @@ use crate::storage::settings::StoreSettings;
 use crate::storage::{StorageError, StorageErrorKind};
 use hdfs_native::{Client, ClientBuilder, HdfsError};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -29,19 +30,26 @@ const UMASK: u32 = 0o022;
 
 /// The clients of a store.
 pub(super) struct Clients {
-    /// One for each NameNode, which asks that one first.
-    all: Vec<Client>,
-    /// Which of them is asked; none where that is to be found out.
-    chosen: Mutex<Option<usize>>,
+    target: Target,
+    values: BTreeMap<String, String>,
+    /// Who is asked; nobody where that is to be found out.
+    chosen: Mutex<Option<Chosen>>,
     choosing: tokio::sync::Mutex<()>,
     /// Bits that the modes of new files and directories do not have.
     umask: u32,
 }
 
+/// A client, and which of those that were chosen it is.
+#[derive(Clone)]
+struct Chosen {
+    client: Client,
+    number: u64,
+}
+
 /// A call that is under way. One that is dropped without an answer makes the next find out who answers.
 pub(super) struct Turn<'a> {
     clients: &'a Clients,
-    index: usize,
+    chosen: Chosen,
     answered: bool,
 }
 
@@ -64,13 +72,9 @@ impl Clients {
             *method = method.trim().to_ascii_lowercase();
         }
         let umask = settings.value("fs.permissions.umask-mode").map_or(Ok(UMASK), umask).map_err(other)?;
-        let mut all = Vec::new();
-        for first in 0..target.name_nodes.len().max(1) {
-            let client = target.client(remote, &values, first);
-            all.push(client.map_err(|error| other(error.to_string()))?);
-        }
-        let chosen = Mutex::new((all.len() == 1).then_some(0));
-        Ok(Clients { all, chosen, choosing: tokio::sync::Mutex::new(()), umask })
+        // What is wrong with the settings is said now, and not by the first call.
+        remote.wait(async { target.client(&values, 0) }).map_err(|error| other(error.to_string()))?;
+        Ok(Clients { target, values, chosen: Mutex::default(), choosing: tokio::sync::Mutex::new(()), umask })
     }
 
     /// The permissions of a new file or directory, of those that are asked for.
@@ -80,35 +84,43 @@ impl Clients {
 
     /// A client to ask.
     pub(super) async fn turn(&self) -> hdfs_native::Result<Turn<'_>> {
-        let known = || *self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = known() {
-            return Ok(self.turn_of(index));
+        let known = || self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let turn = |chosen| Turn { clients: self, chosen, answered: false };
+        if let Some(chosen) = known() {
+            return Ok(turn(chosen));
         }
         let _one = self.choosing.lock().await;
-        if let Some(index) = known() {
-            return Ok(self.turn_of(index));
+        if let Some(chosen) = known() {
+            return Ok(turn(chosen));
         }
-        let index = self.who_answers().await?;
-        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(index);
-        Ok(self.turn_of(index))
+        let client = self.who_answers().await?;
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let chosen = Chosen { client, number: NUMBERS.fetch_add(1, Ordering::Relaxed) };
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen.clone());
+        Ok(turn(chosen))
     }
 
-    fn turn_of(&self, index: usize) -> Turn<'_> {
-        Turn { clients: self, index, answered: false }
-    }
-
-    /// Asks all of them, and gives the first that knows.
-    async fn who_answers(&self) -> hdfs_native::Result<usize> {
+    /// Asks all of them by new clients, and gives the first that knows: an old one would go on with the NameNode that it
+    /// came by last, and with a connection that may be dead.
+    async fn who_answers(&self) -> hdfs_native::Result<Client> {
+        let count = self.target.name_nodes.len();
+        if count < 2 {
+            return self.target.client(&self.values, 0);
+        }
         let mut asked = JoinSet::new();
-        for (index, client) in self.all.iter().cloned().enumerate() {
-            asked.spawn(async move { (index, client.get_file_info("/").await) });
+        for first in 0..count {
+            let client = self.target.client(&self.values, first)?;
+            asked.spawn(async move {
+                let answer = client.get_file_info("/").await;
+                (client, answer)
+            });
         }
         let mut why = None;
         while let Some(answer) = asked.join_next().await {
             match answer {
                 // A denial is an answer too.
-                Ok((index, Ok(_))) => return Ok(index),
-                Ok((index, Err(error))) if is_definite(&error) => return Ok(index),
+                Ok((client, Ok(_))) => return Ok(client),
+                Ok((client, Err(error))) if is_definite(&error) => return Ok(client),
                 Ok((_, Err(error))) => why = Some(error),
                 Err(_) => {}
             }
@@ -124,8 +136,7 @@ fn is_definite(error: &HdfsError) -> bool {
 
 impl Turn<'_> {
     pub(super) fn client(&self) -> Client {
-        // Built from the clients, so that it is there.
-        self.clients.all[self.index].clone()
+        self.chosen.client.clone()
     }
 
     /// There was an answer, if only an error.
@@ -136,9 +147,9 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.answered && self.clients.all.len() > 1 {
+        if !self.answered {
             let mut chosen = self.clients.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *chosen == Some(self.index) {
+            if chosen.as_ref().is_some_and(|chosen| chosen.number == self.chosen.number) {
                 *chosen = None;
             }
         }
@@ -180,7 +191,8 @@ impl Target {
     }
 
     /// A client that asks one of the NameNodes first, and then the others in their order.
-    fn client(&self, remote: &Remote, values: &BTreeMap<String, String>, first: usize) -> hdfs_native::Result<Client> {
+    /// It uses the runtime that it is made in.
+    fn client(&self, values: &BTreeMap<String, String>, first: usize) -> hdfs_native::Result<Client> {
         let mut values = values.clone();
         if !self.name_nodes.is_empty() {
             let order = self.name_nodes.iter().cycle().skip(first).take(self.name_nodes.len());
@@ -202,7 +214,7 @@ impl Target {
                 builder = builder.with_kerberos_keytab(keytab);
             }
         }
-        remote.wait(async { builder.with_io_runtime(Handle::current()).build() })
+        builder.with_io_runtime(Handle::current()).build()
     }
 }
 

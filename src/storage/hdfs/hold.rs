@@ -17,12 +17,12 @@ use tokio::time::timeout;
 struct Held {
     storage: HdfsStorage,
     file: Location,
-    writer: Option<FileWriter>,
+    writer: Option<Box<FileWriter>>,
 }
 
 /// What came of a try.
 enum Try {
-    Held(FileWriter),
+    Held(Box<FileWriter>),
     /// Another has it.
     Taken(String),
     /// It was removed between two questions.
@@ -56,12 +56,12 @@ pub(super) fn hold(storage: &HdfsStorage, dir: &Location) -> Result<Hold, Storag
 /// Creates the file, or opens that of one who let go of it without removing it.
 async fn try_once(client: Client, path: &str, options: &WriteOptions) -> hdfs_native::Result<Try> {
     match client.create(path, options).await {
-        Ok(writer) => return Ok(Try::Held(writer)),
+        Ok(writer) => return Ok(Try::Held(Box::new(writer))),
         Err(HdfsError::AlreadyExists(_)) => {}
         Err(error) => return Err(error),
     }
     match client.append(path).await {
-        Ok(writer) => Ok(Try::Held(writer)),
+        Ok(writer) => Ok(Try::Held(Box::new(writer))),
         Err(HdfsError::AlreadyExists(why)) => Ok(Try::Taken(why)),
         Err(HdfsError::RPCError(class, why)) if class.ends_with("RecoveryInProgressException") => Ok(Try::Taken(why)),
         Err(HdfsError::FileNotFound(_)) => Ok(Try::Gone),

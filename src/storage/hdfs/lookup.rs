@@ -6,6 +6,7 @@ use crate::storage::below::is_exact;
 use crate::storage::remote::Again;
 use crate::storage::{Presence, StorageError, StorageErrorKind};
 use foldhash::{HashMap, HashSet};
+use hdfs_native::Client;
 use hdfs_native::client::FileStatus;
 
 /// So few names are asked for one by one.
@@ -22,14 +23,14 @@ impl HdfsStorage {
     /// What is at names of a directory, in their order.
     pub(super) fn statuses(&self, dir: &Location, names: &[&str]) -> Vec<Found> {
         let listed = if names.len() > FEW { self.listed(dir, names) } else { Ok(None) };
-        let (mut known, complete) = match listed {
+        let (known, complete) = match listed {
             Ok(Some((known, complete))) => (known, complete),
             Ok(None) => (HashMap::default(), false),
             Err(error) => return vec![Err(error); names.len()],
         };
         let mut found: Vec<Option<Found>> = names
             .iter()
-            .map(|name| match known.remove(*name) {
+            .map(|name| match known.get(*name).cloned() {
                 Some(status) => Some(Ok(Some(status))),
                 None if complete && is_exact(name) => Some(Ok(None)),
                 None => None,
@@ -65,33 +66,60 @@ impl HdfsStorage {
             listed => listed?,
         };
         let wanted: HashSet<&str> = names.iter().copied().collect();
-        // A name that comes twice is asked for.
         let known = listed.entries.into_iter().filter(|status| wanted.contains(name_of(status)));
         let known = known.map(|status| (name_of(&status).to_owned(), status)).collect();
-        Ok(Some((known, listed.complete && wanted.len() == names.len())))
+        Ok(Some((known, listed.complete)))
     }
 
     /// Judges names of a directory.
     pub(super) fn presence_of(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
         let found = self.statuses(dir, names);
         let may_open = self.may_open(dir, names, &found);
-        let judge = |((name, found), may_open): ((&&str, Found), Result<(), StorageError>)| match found {
+        let closed = self.are_closed(dir, names, &found);
+        let judge = |(found, checks): (Found, [Result<(), StorageError>; 2])| match found {
             Ok(None) => Presence::Missing,
             Ok(Some(status)) if status.isdir => Presence::NotAFile,
-            Ok(Some(status)) if may_be_open(&status) => {
-                let place = dir.with_suffix(&format!("/{name}"));
-                let message = "it is empty, and may still be written";
-                Presence::Unknown(StorageError::new(StorageErrorKind::Transient, &place, message))
-            }
-            Ok(Some(status)) => match may_open {
+            Ok(Some(status)) => match checks.into_iter().collect::<Result<(), StorageError>>() {
                 Ok(()) => Presence::File { size: size_of(&status) },
                 Err(error) => Presence::from_error(error),
             },
             Err(error) => Presence::from_error(error),
         };
-        let judged = names.iter().zip(found).zip(may_open).map(judge).collect();
+        let checks = may_open.into_iter().zip(closed).map(|(may_open, closed)| [may_open, closed]);
+        let judged = found.into_iter().zip(checks).map(judge).collect();
         progress(names.len() as u64);
         judged
+    }
+
+    /// Whether the sizes that are listed are those of the files. Of one that is open for writing a NameNode knows what was
+    /// synced to its last block first, or nothing, whatever is in it by now; and Flink merges the state of a running job into
+    /// files that it keeps open. Closing a file sets its time of modification, which is that of its creation before
+    /// (`INodeFile.toCompleteFile`); of those for which it does not tell, the NameNode is asked for their space.
+    fn are_closed(&self, dir: &Location, names: &[&str], found: &[Found]) -> Vec<Result<(), StorageError>> {
+        let mut asked = Vec::new();
+        let mut question = Vec::with_capacity(names.len());
+        for (name, found) in names.iter().zip(found) {
+            let status = found.as_ref().ok().and_then(Option::as_ref).filter(|status| !status.isdir);
+            let unsure = status.filter(|status| status.modification_time <= status.access_time);
+            question.push(unsure.map(|status| {
+                asked.push((dir.with_suffix(&format!("/{name}")), space_while_open(status)));
+                asked.len() - 1
+            }));
+        }
+        let storage = self.clone();
+        let answers = self.remote.each(asked, move |_, (place, space)| {
+            let storage = storage.clone();
+            async move {
+                let path = super::path_of(&place);
+                let sum = |client: Client| async move { client.get_content_summary(path).await };
+                if storage.attempt(&place, Again::Yes, sum).await?.space_consumed != space {
+                    return Ok(());
+                }
+                let message = "it is open for writing: the NameNode does not know how large it is";
+                Err(StorageError::new(StorageErrorKind::Transient, &place, message))
+            }
+        });
+        question.into_iter().map(|question| answer_of(question, &answers)).collect()
     }
 
     /// Whether files may be read. Where the mode does not say so for everybody, the NameNode is asked: once for all of one
@@ -131,17 +159,19 @@ impl HdfsStorage {
                 opened.await.map(|_| ())
             }
         });
-        let answer = |question: Option<usize>| match question.map(|at| answers.get(at).cloned()) {
-            Some(Some(Err(error))) => Err(error),
-            _ => Ok(()),
-        };
-        question.into_iter().map(answer).collect()
+        question.into_iter().map(|question| answer_of(question, &answers)).collect()
     }
 }
 
-/// Whether a file may be one that is being written: it is listed as empty until its first block is full, and only closing
-/// it changes its time of modification from the time of access that it was created with (`FSDirectory.addFile`,
-/// `INodeFile.toCompleteFile`).
-fn may_be_open(status: &FileStatus) -> bool {
-    !status.isdir && status.length == 0 && status.modification_time == status.access_time
+/// The answer to a question, where one was asked.
+fn answer_of(question: Option<usize>, answers: &[Result<(), StorageError>]) -> Result<(), StorageError> {
+    question.and_then(|at| answers.get(at)).cloned().unwrap_or(Ok(()))
+}
+
+/// The space that a NameNode counts for a file of such a size while it is open: its last block as a whole one, on each of
+/// its nodes (`INodeFile.storagespaceConsumed`). That of one that is closed is never as much: it is its size on each node.
+fn space_while_open(status: &FileStatus) -> u64 {
+    let block = status.blocksize.unwrap_or(0).max(1);
+    let blocks = (status.length as u64 / block).saturating_add(1);
+    blocks.saturating_mul(block).saturating_mul(u64::from(status.replication.unwrap_or(1)))
 }

@@ -151,8 +151,7 @@ impl OpenFile {
         if follows && wanted >= AHEAD_FROM && window.end() < self.size {
             let (start, length) = (window.end(), LARGEST.min(self.size - window.end()));
             let reader = Arc::clone(&self.reader.lock().unwrap_or_else(PoisonError::into_inner));
-            let piece =
-                self.storage.remote.wait(async { tokio::spawn(async move { read(&reader, start, length).await }) });
+            let piece = self.storage.handle.spawn(async move { read(&reader, start, length).await });
             window.ahead = Some(Ahead { start, piece });
         }
         Ok(())

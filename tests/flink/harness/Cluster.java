@@ -81,13 +81,18 @@ final class Cluster implements AutoCloseable {
         cluster.start();
     }
 
+    /** A directory as Flink is told of it: a path of this machine, or a URI of another file system. */
+    private static String uri(String dir) {
+        return dir.contains(":/") ? dir : new File(dir).getAbsoluteFile().toURI().toString();
+    }
+
     /** What a job is configured with; heap state, and checkpoints to a directory when they are asked for. */
     private Configuration configuration(Options options) {
         Configuration conf = new Configuration();
         conf.setString("state.backend.type", "hashmap");
         conf.setString("execution.checkpointing.storage", "filesystem");
         String dir = options.text("dir", new File(work, "checkpoints").getPath());
-        conf.setString("execution.checkpointing.dir", new File(dir).getAbsoluteFile().toURI().toString());
+        conf.setString("execution.checkpointing.dir", uri(dir));
         conf.setString("execution.checkpointing.data-inline-threshold", options.text("inline", "20kb"));
         conf.setString("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
         // Without an interval, those by hand would not be exactly-once; with a long pause there is none at the start.
@@ -239,7 +244,7 @@ final class Cluster implements AutoCloseable {
             return get(cluster.triggerCheckpoint(job));
         }
         SavepointFormatType type = SavepointFormatType.valueOf(format.toUpperCase());
-        return get(cluster.triggerSavepoint(job, new File(options.text("dir", null)).getAbsolutePath(), false, type));
+        return get(cluster.triggerSavepoint(job, uri(options.text("dir", null)), false, type));
     }
 
     CheckpointStatsSnapshot checkpoints(JobID job) throws Exception {

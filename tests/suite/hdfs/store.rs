@@ -217,15 +217,19 @@ fn a_file_that_is_being_written_is_not_taken_for_a_truncated_one() {
     with_hdfs(|hdfs, dir| {
         let storage = hdfs.storage();
         let mut writer = storage.create(&at(dir, "open")).expect("a new file");
-        writer.write(b"12345").expect("written");
-        let found = storage.lookup(dir, &["open"], &|_| {}).remove(0);
-        assert!(matches!(found, Presence::Unknown(_)), "{found:?}");
+        // So much that it has gone to the DataNode.
+        writer.write(&vec![7; 3 << 20]).expect("written");
+        assert_eq!(storage.stat(&at(dir, "open")).map(|stat| stat.size), Ok(0), "as the NameNode lists it");
+        for user in ["root", "alice"] {
+            let found = hdfs.storage_of(user).lookup(dir, &["open"], &|_| {}).remove(0);
+            assert!(
+                matches!(&found, Presence::Unknown(error) if error.message.contains("open for writing")),
+                "{found:?}"
+            );
+        }
         writer.finish().expect("finished");
-        assert_eq!(storage.lookup(dir, &["open"], &|_| {}), [Presence::File { size: 5 }]);
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        let writer = storage.create(&at(dir, "empty")).expect("a new file");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        writer.finish().expect("finished");
+        assert_eq!(storage.lookup(dir, &["open"], &|_| {}), [Presence::File { size: 3 << 20 }]);
+        write(&storage, &at(dir, "empty"), b"");
         assert_eq!(storage.lookup(dir, &["empty"], &|_| {}), [Presence::File { size: 0 }]);
         let mut dropped = storage.create(&at(dir, "dropped")).expect("a new file");
         dropped.write(b"1").expect("written");

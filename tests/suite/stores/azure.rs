@@ -1,6 +1,6 @@
 //! Azure's blob storage, as far as its emulator is like it.
 
-use super::super::servers::with_azure;
+use super::super::servers::s3::with_azure;
 use super::conformance::{Nature, conforms, kind};
 use chkctl::storage::{Presence, Storage as _, StorageErrorKind, WriteStorage as _};
 

@@ -1,6 +1,6 @@
 //! The corpus on S3: the same verdicts as of the same files on the local disk.
 
-use super::super::servers::with_s3;
+use super::super::servers::s3::with_s3;
 use super::super::support::{Case, FLINK_ROOT, archives};
 use chkctl::model::Location;
 use chkctl::storage::{Connect, LocalStorage, Storage, StorageError, Stores, WriteStorage};

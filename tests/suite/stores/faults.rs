@@ -2,7 +2,7 @@
 //! removed for an answer that is half.
 
 use super::super::proxy::{Fault, Proxy, Request};
-use super::super::servers::{S3, with_s3};
+use super::super::servers::s3::{S3, with_s3};
 use super::conformance::{kind, kinds};
 use chkctl::model::Location;
 use chkctl::storage::objects::ObjectStorage;

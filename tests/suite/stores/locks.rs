@@ -1,6 +1,6 @@
 //! Locks on a real S3 server, whether it keeps conditions or not.
 
-use super::super::servers::with_s3;
+use super::super::servers::s3::with_s3;
 use chkctl::change::Locks;
 use chkctl::storage::{Storage as _, WriteStorage as _};
 use jiff::Timestamp;
