@@ -60,8 +60,14 @@ impl Execution<'_, '_> {
         let moved = self.count(batch, going, moved);
         // Something else may have come to the name between the look and the move.
         let Ok(seen) = self.storage.look(aside, &names(&moved)) else { return };
+        let timed = self.storage.rename_keeps_time(root);
         for (item, seen) in moved.into_iter().zip(seen) {
-            if seen.is_none_or(|seen| is_the_same(item, &seen)) {
+            // Where the time says nothing, the size is all there is to go by.
+            let is_it = |seen: &Details| match timed {
+                true => is_the_same(item, seen),
+                false => seen.kind == EntryKind::File && seen.size == item.size,
+            };
+            if seen.as_ref().is_none_or(is_it) {
                 continue;
             }
             match trash::bring_back(self.storage, root, tree, &batch.dir, &[&item.name]).pop() {

@@ -164,6 +164,10 @@ impl<S: WriteStorage> WriteStorage for FaultyStorage<S> {
         self.run(Operation::Rename, from, |inner| inner.rename(from, to))
     }
 
+    fn rename_keeps_time(&self, place: &Location) -> bool {
+        self.inner.rename_keeps_time(place)
+    }
+
     fn sync_dir(&self, dir: &Location) -> Result<(), StorageError> {
         self.run(Operation::SyncDir, dir, |inner| inner.sync_dir(dir))
     }

@@ -180,6 +180,10 @@ impl WriteStorage for ObjectStorage {
         self.put_new(file, bytes)
     }
 
+    fn rename_keeps_time(&self, _place: &Location) -> bool {
+        false
+    }
+
     fn rename(&self, from: &Location, to: &Location) -> Result<(), StorageError> {
         self.rename_file(from, to)
     }

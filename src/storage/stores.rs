@@ -148,6 +148,10 @@ impl WriteStorage for Stores {
         self.renaming(from, to)?.rename(from, to)
     }
 
+    fn rename_keeps_time(&self, place: &Location) -> bool {
+        self.of(place).is_ok_and(|store| store.rename_keeps_time(place))
+    }
+
     fn sync_dir(&self, dir: &Location) -> Result<(), StorageError> {
         self.of(dir)?.sync_dir(dir)
     }

@@ -28,6 +28,12 @@ pub trait WriteStorage: Storage {
     /// [`WriteStorage::sync_dir`] of both directories.
     fn rename(&self, from: &Location, to: &Location) -> Result<(), StorageError>;
 
+    /// Whether a file that was renamed below a place was changed as long ago as before. Where renaming is copying, its time
+    /// is that of the copy.
+    fn rename_keeps_time(&self, _place: &Location) -> bool {
+        true
+    }
+
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Location) -> Result<(), StorageError>;
 
