@@ -40,10 +40,12 @@ mod suite {
     mod streams;
     mod tidy;
 
+    #[cfg(feature = "hdfs")]
     mod servers {
         pub mod hdfs;
     }
 
+    #[cfg(feature = "hdfs")]
     mod hdfs {
         mod conformance;
         mod flink;
