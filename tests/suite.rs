@@ -44,11 +44,13 @@ mod suite {
     mod streams;
     mod tidy;
 
+    #[cfg(feature = "hdfs")]
     mod servers {
         pub mod hdfs;
         pub mod s3;
     }
 
+    #[cfg(feature = "hdfs")]
     mod hdfs {
         mod commands;
         mod conformance;

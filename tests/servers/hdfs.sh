@@ -137,6 +137,7 @@ wait_for() {
 }
 
 end() {
+  set +e
   local name inner
   for name in "${!pids[@]}"; do
     # One that is frozen does not hear that it is to end.
