@@ -100,6 +100,7 @@ mod suite {
     // What every back end does, and the back ends that are asked.
     mod stores {
         mod azure;
+        mod commands;
         pub mod conformance;
         mod corpus;
         mod faults;

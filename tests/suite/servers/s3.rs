@@ -116,6 +116,16 @@ impl S3 {
         settings
     }
 
+    /// What the environment of chkctl has to be.
+    pub fn environment(&self) -> [(&str, &str); 4] {
+        [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", &self.access),
+            ("AWS_SECRET_ACCESS_KEY", &self.secret),
+        ]
+    }
+
     /// A client of it.
     pub fn store(&self) -> ObjectStorage {
         self.store_with(Limits::default(), &[])

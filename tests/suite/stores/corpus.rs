@@ -42,7 +42,7 @@ fn survey(storage: &dyn Storage, root: &Location) -> Vec<String> {
     lines
 }
 
-fn upload(store: &dyn WriteStorage, from: &Path, to: &Location) {
+pub fn upload(store: &dyn WriteStorage, from: &Path, to: &Location) {
     let entries = walkdir::WalkDir::new(from).into_iter().map(|entry| entry.expect("an entry"));
     let files: Vec<_> = entries.filter(|entry| entry.file_type().is_file()).collect();
     thread::scope(|scope| {
