@@ -6,9 +6,10 @@
 
 use super::{StorageError, StorageErrorKind};
 use crate::model::Location;
+use std::collections::HashSet;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -57,6 +58,19 @@ pub struct Remote {
     runtime: Arc<Runtime>,
     limits: Limits,
     calls: Arc<Semaphore>,
+    /// Schemes and authorities that let all the time of a call pass, and gave no answer since.
+    silent: Arc<Mutex<HashSet<Server>>>,
+}
+
+/// A scheme and an authority.
+type Server = (Option<String>, Option<String>);
+
+/// How long an answer is waited for from a server that was silent for all the time that a call has: a run over hundreds of
+/// directories would not end otherwise.
+const SILENT: Duration = Duration::from_secs(5);
+
+fn server(place: &Location) -> Server {
+    (place.scheme().map(str::to_owned), place.authority().map(str::to_owned))
 }
 
 impl Remote {
@@ -65,7 +79,12 @@ impl Remote {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(threads).thread_name("storage").enable_all().build()?;
-        Ok(Remote { runtime: Arc::new(runtime), limits, calls: Arc::new(Semaphore::new(limits.at_once)) })
+        Ok(Remote {
+            runtime: Arc::new(runtime),
+            limits,
+            calls: Arc::new(Semaphore::new(limits.at_once)),
+            silent: Arc::default(),
+        })
     }
 
     /// How patient it is.
@@ -84,8 +103,32 @@ impl Remote {
         place: &Location,
         call: impl Future<Output = Result<T, StorageError>>,
     ) -> Result<T, StorageError> {
-        let limit = self.limits.total;
-        timeout(limit, call).await.unwrap_or_else(|_| Err(no_answer(place, limit)))
+        let limit = if self.is_silent(place) { self.limits.total.min(SILENT) } else { self.limits.total };
+        match timeout(limit, call).await {
+            Ok(answer) => {
+                self.note(place, false);
+                answer
+            }
+            Err(_) => {
+                self.note(place, true);
+                Err(no_answer(place, limit))
+            }
+        }
+    }
+
+    fn is_silent(&self, place: &Location) -> bool {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        !silent.is_empty() && silent.contains(&server(place))
+    }
+
+    /// Notes that a server let the time of a call pass, or that it answered.
+    fn note(&self, place: &Location, is_silent: bool) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_silent {
+            silent.insert(server(place));
+        } else if !silent.is_empty() {
+            silent.remove(&server(place));
+        }
     }
 
     /// Runs a future beside the caller, on the threads of the runtime.
@@ -112,26 +155,33 @@ impl Remote {
         F: Future<Output = Result<T, StorageError>>,
     {
         let start = Instant::now();
-        let tries = if again == Again::Yes { self.limits.tries.max(1) } else { 1 };
+        let silent = self.is_silent(place);
+        let total = if silent { self.limits.total.min(SILENT) } else { self.limits.total };
+        let tries = if again == Again::Yes && !silent { self.limits.tries.max(1) } else { 1 };
         let mut pause = self.limits.pause;
         let mut tried = 0;
         loop {
             // The bound is never closed, so that this cannot fail.
             let turn = self.calls.acquire().await.ok();
-            let left = self.limits.total.saturating_sub(start.elapsed()).min(self.limits.call);
+            let left = total.saturating_sub(start.elapsed()).min(self.limits.call);
             let answer = timeout(left, call()).await.unwrap_or_else(|_| Err(no_answer(place, left)));
             drop(turn);
             tried += 1;
             match answer {
                 Err(error) if error.kind == StorageErrorKind::Transient => {
-                    if tried >= tries || start.elapsed() + pause >= self.limits.total {
+                    if tried >= tries || start.elapsed() + pause >= total {
+                        // One that says at once that it is busy, or that nobody is there, does not hold a run up.
+                        self.note(place, silent || start.elapsed() + pause >= total);
                         return Err(after_all(error, tried, start.elapsed()));
                     }
                     // Some of it by chance, so that those who failed together do not come back together.
                     sleep(pause.mul_f64(0.5 + chance() / 2.0)).await;
                     pause = (pause * 2).min(self.limits.pause * 50);
                 }
-                answer => return answer,
+                answer => {
+                    self.note(place, false);
+                    return answer;
+                }
             }
         }
     }
@@ -242,6 +292,28 @@ mod tests {
     fn a_call_without_an_answer_ends_as_one_that_failed_in_passing() {
         let answer: Result<(), _> = quick().call(&place(), Again::No, std::future::pending);
         assert_eq!(answer.map_err(|e| e.kind), Err(StorageErrorKind::Transient));
+    }
+
+    #[test]
+    fn a_server_that_let_all_the_time_pass_is_waited_for_once_and_trusted_again_when_it_answers() {
+        let limits = Limits { total: Duration::from_millis(150), ..quick().limits() };
+        let remote = Remote::new(limits).expect("a runtime");
+        let tries_of = |place: &Location, answers: bool| {
+            let count = AtomicU32::new(0);
+            let call = || async {
+                count.fetch_add(1, Ordering::Relaxed);
+                if answers { Ok(()) } else { std::future::pending().await }
+            };
+            let answer = remote.call(place, Again::Yes, call);
+            assert_eq!(answer.is_ok(), answers);
+            count.into_inner()
+        };
+        assert!(tries_of(&place(), false) > 1);
+        assert_eq!(tries_of(&place(), false), 1, "it is silent");
+        let other = Location::parse("s3://other/x").expect("a place");
+        assert!(tries_of(&other, false) > 1, "another server");
+        assert_eq!(tries_of(&place(), true), 1);
+        assert!(tries_of(&place(), false) > 1, "it had answered");
     }
 
     #[test]
