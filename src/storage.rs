@@ -53,6 +53,12 @@ pub trait Storage: Send + Sync {
         below::details_by_listing(self, dir)
     }
 
+    /// Whether a listing says of a file all that [`Storage::lookup`] does. It does not where some files can be listed and not
+    /// be read, or are listed with a size that they have not.
+    fn listing_tells_all(&self, _dir: &Location) -> bool {
+        true
+    }
+
     /// Judges many names of one directory at once, by listing it where that is cheaper than one request each.
     /// Gives one answer per name, in their order, and tells `progress` how many are done as it goes.
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence>;

@@ -81,6 +81,11 @@ pub(super) fn undelete(session: &mut Session, args: &UndeleteArgs) -> anyhow::Re
     let exit = exit_of(!back.failed.is_empty() || !back.held_back.is_empty(), back.interrupted);
     let left: Vec<Left> = back.failed.iter().chain(&back.held_back).cloned().collect();
     finish(session, &[run], back.files, back.bytes, &left, back.interrupted, "brought back")?;
+    if back.files > 0 && roots.iter().any(|root| !storage.rename_keeps_time(root)) {
+        session.warn(
+            "note: this store gave what came back the time of now, so that it is the newest to list, latest and prune",
+        );
+    }
     Ok(exit)
 }
 

@@ -133,6 +133,15 @@ impl Storage for HdfsStorage {
         Ok(listed.iter().map(entry).collect())
     }
 
+    fn details(&self, dir: &Location) -> Result<Vec<Details>, StorageError> {
+        self.remote.wait(walk::list(self.clone(), dir.clone())).1
+    }
+
+    /// Permissions count, and the size of a file that is open is not that of the listing.
+    fn listing_tells_all(&self, _dir: &Location) -> bool {
+        false
+    }
+
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
         self.presence_of(dir, names, progress)
     }

@@ -123,8 +123,12 @@ impl Storage for ObjectStorage {
         self.wait(place, self.inner.stat(place, &key))
     }
 
+    fn details(&self, dir: &Location) -> Result<Vec<Details>, StorageError> {
+        self.inner.remote.wait(self.inner.list(dir))
+    }
+
     fn list(&self, dir: &Location) -> Result<Vec<Entry>, StorageError> {
-        let details = self.inner.remote.wait(self.inner.list(dir))?;
+        let details = self.details(dir)?;
         Ok(details.into_iter().map(|details| Entry { name: details.name, kind: details.kind }).collect())
     }
 

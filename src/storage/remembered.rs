@@ -130,8 +130,13 @@ impl<S: Storage> Storage for Remembered<S> {
         Ok(self.listing(dir)?.values().cloned().collect())
     }
 
+    fn listing_tells_all(&self, dir: &Location) -> bool {
+        self.storage.listing_tells_all(dir)
+    }
+
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
-        if dir.is_local() || (names.len() < MANY && self.listed(dir).is_none()) {
+        let asks = dir.is_local() || !self.storage.listing_tells_all(dir);
+        if asks || (names.len() < MANY && self.listed(dir).is_none()) {
             return self.storage.lookup(dir, names, progress);
         }
         let listing = match self.listing(dir) {
@@ -231,6 +236,10 @@ mod tests {
             self.store.details(dir)
         }
 
+        fn listing_tells_all(&self, dir: &Location) -> bool {
+            dir.scheme() != Some("hdfs")
+        }
+
         fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
             self.ask().expect("well");
             self.store.lookup(dir, names, progress)
@@ -289,6 +298,16 @@ mod tests {
         let remembered = Remembered::new(&counted);
         assert_eq!(remembered.lookup(&at("s3://b/d/chk-1"), &["a"], &|_| {}), [Presence::File { size: 1 }]);
         assert!(remembered.listed(&at("s3://b/d/chk-1")).is_none());
+    }
+
+    #[test]
+    fn a_store_whose_listings_do_not_tell_all_is_asked_about_files() {
+        let counted = Counted::default();
+        counted.store.create_dirs(&at("hdfs://nn/d")).expect("a directory");
+        let remembered = Remembered::new(&counted);
+        remembered.list(&at("hdfs://nn/d")).expect("listed");
+        remembered.lookup(&at("hdfs://nn/d"), &["a", "b", "c", "d", "e"], &|_| {});
+        assert_eq!(counted.asked.load(Ordering::Relaxed), 2);
     }
 
     #[test]

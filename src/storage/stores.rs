@@ -92,6 +92,10 @@ impl Storage for Stores {
         self.of(dir)?.details(dir)
     }
 
+    fn listing_tells_all(&self, dir: &Location) -> bool {
+        self.of(dir).is_ok_and(|store| store.listing_tells_all(dir))
+    }
+
     fn lookup(&self, dir: &Location, names: &[&str], progress: &dyn Fn(u64)) -> Vec<Presence> {
         match self.of(dir) {
             Ok(store) => store.lookup(dir, names, progress),

@@ -52,7 +52,7 @@ pub(super) fn walk(storage: &HdfsStorage, root: &Location, visitor: &dyn WalkVis
     }
 }
 
-async fn list(storage: HdfsStorage, dir: Location) -> Listed {
+pub(super) async fn list(storage: HdfsStorage, dir: Location) -> Listed {
     let listed = storage.listing(&dir).await;
     let entry = |status: &FileStatus| details(name_of(status).to_owned(), status);
     let listed = listed.map(|entries| entries.iter().map(entry).collect());

@@ -2,7 +2,7 @@
 
 use super::keys::{self, Key};
 use super::listing::{PAGE, stat_of};
-use super::{ObjectStorage, nothing};
+use super::{ObjectStorage, nothing, other};
 use crate::model::Location;
 use crate::storage::{Details, EntryKind, StorageError, Usage, WalkVisitor, below};
 use foldhash::{HashMap, HashSet, HashSetExt as _};
@@ -97,18 +97,20 @@ fn flat(store: &ObjectStorage, root: &Location, visitor: &dyn WalkVisitor) -> Re
             Err(error) => return drop(sender.send(Err(error)).await),
         };
         loop {
-            let page = task.page(&place, &mut listing).await.transpose();
-            let Some(page) = page else { return };
-            let is_last = page.is_err();
+            let page = task.page(&place, &mut listing).await;
+            let is_last = !matches!(page, Ok(Some(_)));
             if sender.send(page).await.is_err() || is_last {
                 return;
             }
         }
     });
     // The caller is no thread of the runtime: it may ask the store for more while it hears of this.
-    while let Some(page) = inner.remote.wait(pages.recv()) {
-        for entry in page? {
-            tree.add(&entry);
+    loop {
+        // Only what says that it is the end is: a task that stopped is none.
+        let stopped = || Err(other(root, "its listing stopped before its end"));
+        match inner.remote.wait(pages.recv()).unwrap_or_else(stopped)? {
+            Some(page) => page.iter().for_each(|entry| tree.add(entry)),
+            None => break,
         }
     }
     match tree.is_there || key.is_root() {

@@ -61,6 +61,7 @@ fn what_a_prune_on_s3_puts_aside_comes_back_or_goes_for_good() {
         assert!(kept.len() < before.len() && !kept.is_empty(), "{kept:?}");
         let back = chkctl(s3, &["undelete", &run, &root]);
         assert_eq!(back.status, 0, "{}", back.stderr);
+        assert!(back.stderr.contains("the time of now"), "who starts the newest has to know: {}", back.stderr);
         assert_eq!(list(), before);
 
         let run = prune();
