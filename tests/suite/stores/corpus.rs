@@ -1,9 +1,10 @@
-//! The corpus on S3: the same verdicts as of the same files on the local disk.
+//! The corpus on S3 and on HDFS: the same verdicts as of the same files on the local disk.
 
+use super::super::servers::hdfs::with_hdfs;
 use super::super::servers::s3::with_s3;
 use super::super::support::{Case, FLINK_ROOT, archives};
 use chkctl::model::Location;
-use chkctl::storage::{Connect, LocalStorage, Storage, StorageError, Stores, WriteStorage};
+use chkctl::storage::{Connect, LocalStorage, Remembered, Storage, StorageError, Stores, WriteStorage};
 use chkctl::survey::inventory::Inventory;
 use chkctl::survey::resolve::{PathMap, PathMaps};
 use chkctl::survey::{Catalog, Judge, Silent};
@@ -11,10 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fs, thread};
 
-/// Everything that is not local is in one bucket.
-struct Bucket(chkctl::storage::objects::ObjectStorage);
+/// Everything that is not local is in one store.
+struct One<S>(S);
 
-impl Connect for Bucket {
+impl<S: WriteStorage + Clone + 'static> Connect for One<S> {
     fn connect(&self, _: &Location) -> Result<Arc<dyn WriteStorage>, StorageError> {
         Ok(Arc::new(self.0.clone()))
     }
@@ -51,41 +52,60 @@ pub fn upload(store: &dyn WriteStorage, from: &Path, to: &Location) {
                 for entry in part {
                     let inside = entry.path().strip_prefix(from).expect("below").to_string_lossy().into_owned();
                     let bytes = fs::read(entry.path()).expect("a file");
-                    store.publish(&to.with_suffix(&format!("/{inside}")), &bytes).unwrap_or_else(|e| panic!("{e}"));
+                    let file = to.with_suffix(&format!("/{inside}"));
+                    if to.scheme() == Some("hdfs") {
+                        store.create_dirs(&file.parent().expect("a directory")).expect("a directory");
+                    }
+                    store.publish(&file, &bytes).unwrap_or_else(|e| panic!("{e}"));
                 }
             });
         }
     });
 }
 
+/// Asks for the verdicts on the corpus in a store and here, each case in a new directory; and again with a file less.
+fn judge_as_here(stores: &Stores, new_directory: impl Fn() -> Location) {
+    let mut judged = 0;
+    // All of it takes minutes; some of it tells most.
+    let step = if std::env::var_os("CI").is_some() { 1 } else { 6 };
+    for archive in archives().into_iter().step_by(step) {
+        let case = Case::unpack(&archive);
+        let root = new_directory();
+        upload(stores, &case.root, &root);
+        let local = Location::parse(&case.root.to_string_lossy()).expect("a path");
+        let wanted = survey(&LocalStorage, &local);
+        assert_eq!(survey(stores, &root), wanted, "{}", case.name);
+        // As the commands see it, which ask for a listing once.
+        assert_eq!(survey(&Remembered::new(stores.clone()), &root), wanted, "{}", case.name);
+        judged += wanted.len();
+        let data =
+            walkdir::WalkDir::new(case.tree()).sort_by_file_name().into_iter().map(|entry| entry.expect("an entry"));
+        let data = data.filter(|entry| entry.file_type().is_file() && entry.file_name() != "_metadata").nth(1);
+        if let Some(entry) = data {
+            let inside = entry.path().strip_prefix(&case.root).expect("below").to_string_lossy().into_owned();
+            fs::remove_file(entry.path()).expect("removed");
+            assert_eq!(stores.delete(&root.with_suffix(&format!("/{inside}"))), Ok(true));
+            assert_eq!(survey(stores, &root), survey(&LocalStorage, &local), "{} without {inside}", case.name);
+        }
+    }
+    assert!(judged > 50 / step, "{judged} snapshots");
+}
+
 #[test]
 fn the_corpus_on_s3_is_judged_as_on_the_local_disk() {
     with_s3(|s3| {
-        let stores = Stores::new(Bucket(s3.store()));
-        let mut judged = 0;
-        // All of it takes minutes; some of it tells most.
-        let step = if std::env::var_os("CI").is_some() { 1 } else { 6 };
-        for archive in archives().into_iter().step_by(step) {
-            let case = Case::unpack(&archive);
-            // With the marker of entropy in the way, which is part of the names here.
-            let root = s3.dir("_entropy_/corpus");
-            upload(&stores, &case.root, &root);
-            let local = Location::parse(&case.root.to_string_lossy()).expect("a path");
-            let wanted = survey(&LocalStorage, &local);
-            assert_eq!(survey(&stores, &root), wanted, "{}", case.name);
-            judged += wanted.len();
-            let data = walkdir::WalkDir::new(case.tree())
-                .sort_by_file_name()
-                .into_iter()
-                .map(|entry| entry.expect("an entry"));
-            let data = data.filter(|entry| entry.file_type().is_file() && entry.file_name() != "_metadata").nth(1);
-            if let Some(entry) = data {
-                let inside = entry.path().strip_prefix(&case.root).expect("below").to_string_lossy().into_owned();
-                fs::remove_file(entry.path()).expect("removed");
-                assert_eq!(stores.delete(&root.with_suffix(&format!("/{inside}"))), Ok(true));
-                assert_eq!(survey(&stores, &root), survey(&LocalStorage, &local), "{} without {inside}", case.name);
-            }
-        }
-        assert!(judged > 50 / step, "{judged} snapshots");
+        // With the marker of entropy in the way, which is part of the names here.
+        judge_as_here(&Stores::new(One(s3.store())), || s3.dir("_entropy_/corpus"));
+    });
+}
+
+#[test]
+fn the_corpus_on_hdfs_is_judged_as_on_the_local_disk() {
+    with_hdfs(|hdfs, dir| {
+        let count = std::cell::Cell::new(0);
+        judge_as_here(&Stores::new(One(hdfs.storage())), || {
+            count.set(count.get() + 1);
+            dir.with_suffix(&format!("/{}", count.get()))
+        });
     });
 }
