@@ -20,7 +20,9 @@ use chkctl::model::Location;
 use chkctl::storage::objects::ObjectStorage;
 use chkctl::storage::remote::Limits;
 use chkctl::storage::settings::names;
-use chkctl::storage::{Below, Details, LocalStorage, Storage as _, StorageError, WalkVisitor, WriteStorage as _};
+use chkctl::storage::{
+    Below, Details, LocalStorage, Remembered, Storage as _, StorageError, WalkVisitor, WriteStorage as _,
+};
 use chkctl::survey::inventory::Inventory;
 use chkctl::survey::resolve::{PathMap, PathMaps};
 use chkctl::survey::{Catalog, Judge, Silent, Verdict};
@@ -163,6 +165,8 @@ fn verify(results: &mut Results, s3: &S3) {
     let counted = s3.store_with(Limits::default(), &[(names::ENDPOINT, &proxy.endpoint)]);
     let place = root.with_suffix(&metadata).parent().expect("a directory");
     let judge = |storage: &ObjectStorage| {
+        // As the command does it.
+        let storage = &Remembered::new(storage.clone());
         let found = Catalog::scan(storage, std::slice::from_ref(&place)).expect("a scan");
         let judge = Judge {
             inventory: Inventory::for_one(storage),
