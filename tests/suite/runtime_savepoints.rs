@@ -140,7 +140,10 @@ fn output_of_a_stopped_job_and_of_the_one_that_goes_on_is_exact_together() {
                 environment.restore_from(savepoint);
             }
             let job = environment.start("rounds").expect("it starts");
-            place.wait_for_checkpoints(1);
+            // The last comes to its end by itself, which may be before its first checkpoint.
+            if round < 4 {
+                place.wait_for_checkpoints(1);
+            }
             savepoint = (round < 4).then(|| job.stop_with_savepoint(None, format, false).expect("a savepoint"));
             job.wait().expect("it finishes");
             place.verify();
