@@ -405,7 +405,17 @@ impl Session {
 
     /// The one snapshot that a place names.
     fn snapshot(&self, text: &str) -> anyhow::Result<SnapshotDir> {
-        let place = self.place(text)?;
+        self.snapshot_at(self.place(text)?)
+    }
+
+    /// The same for maps that say where things are going to be: what is there as it was given counts first, and where they
+    /// lead to need not be reached.
+    fn snapshot_as_given(&self, text: &str) -> anyhow::Result<SnapshotDir> {
+        let place = self.given(text)?;
+        self.snapshot_at(if self.seen.stat(&place).is_ok() { place } else { self.place(text)? })
+    }
+
+    fn snapshot_at(&self, place: Location) -> anyhow::Result<SnapshotDir> {
         let mut found = self.scan(std::slice::from_ref(&place))?.snapshots;
         match (found.pop(), found.is_empty()) {
             (Some(snapshot), true) if snapshot.dir == place || snapshot.metadata_file == place => Ok(snapshot),

@@ -112,7 +112,7 @@ fn version(text: &str) -> Result<Version, String> {
 }
 
 pub(super) fn run(session: &mut Session, args: &RepairArgs) -> anyhow::Result<Exit> {
-    let snapshot = session.snapshot(&args.snapshot)?;
+    let snapshot = session.snapshot_as_given(&args.snapshot)?;
     let dest = session.given(&args.output)?;
     let request = args.request(session)?;
     if !repair::is_free(&session.storage, &dest).map_err(explain)? {

@@ -128,6 +128,16 @@ fn a_tree_that_was_moved_is_mapped_and_needs_no_map_any_more() {
 }
 
 #[test]
+fn where_a_map_leads_to_is_not_asked_for_the_snapshot_that_lies_below_its_from() {
+    let case = Case::named("wc-heap-1.9.3");
+    let out = Out::new();
+    // Nobody listens there.
+    let map = format!("{}=hdfs://127.0.0.1:1/moved", case.root.display());
+    let run = out.repair(&snapshots(&case)[0], ["--apply", "--no-verify", "--map", &map]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+}
+
+#[test]
 fn a_map_of_one_file_and_a_map_into_itself_are_applied_once() {
     let case = Case::named("wc-rocksdb-inc-1.19.3");
     let dir = snapshots(&case).remove(0);
