@@ -6,6 +6,7 @@
 
 mod below;
 mod copy;
+mod failures;
 pub mod faulty;
 #[cfg(feature = "hdfs")]
 pub mod hdfs;

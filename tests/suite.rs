@@ -100,9 +100,9 @@ mod suite {
     // What every back end does, and the back ends that are asked.
     mod stores {
         mod azure;
-        mod commands;
+        pub mod commands;
         pub mod conformance;
-        mod corpus;
+        pub mod corpus;
         mod faults;
         mod listing;
         mod local;

@@ -5,7 +5,7 @@ use super::cluster::ManagerArgs;
 use super::compat::CompatArgs;
 use super::deep::DeepArgs;
 use super::metrics::{Counted, MetricsArgs, ages};
-use super::{Exit, Session, exit_code};
+use super::{Exit, Session};
 use crate::model::Location;
 use crate::prune::held::{Places, matching};
 use crate::render::metrics::{Command, RunMetrics};
@@ -79,14 +79,11 @@ struct SkippedJson {
 pub(super) fn run(session: &mut Session, args: &LatestArgs) -> anyhow::Result<Exit> {
     let mut found = None;
     let exit = latest(session, args, &mut found);
-    let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
     let tell = |metrics: &mut RunMetrics, now| {
         // It stops at the first that is good, so that nothing can be counted.
         metrics.last_restorable_age = ages(&found.iter().map(Counted::of).collect::<Vec<_>>(), now);
     };
-    let written = args.metrics.write(Command::Latest, &args.roots, code, tell);
-    // What went wrong first is what is said.
-    exit.and_then(|exit| written.map(|()| exit))
+    args.metrics.end(Command::Latest, &args.roots, exit, tell)
 }
 
 fn latest(session: &mut Session, args: &LatestArgs, found: &mut Option<SnapshotReport>) -> anyhow::Result<Exit> {

@@ -1,6 +1,6 @@
 //! What a run tells a monitoring system.
 
-use super::Exit;
+use super::{Exit, exit_code};
 use crate::model::Location;
 use crate::render::metrics::{Command, RunMetrics, write_metrics};
 use crate::survey::{SnapshotReport, Verdict};
@@ -20,8 +20,24 @@ pub(super) struct MetricsArgs {
 }
 
 impl MetricsArgs {
-    /// Writes the metrics of a run of `command` that ended with `exit`, if they were asked for. `tell` adds what the run knows.
-    pub(super) fn write(
+    /// Writes the metrics of a run of `command` that ended so, if they were asked for, and gives how it ended. `tell` adds
+    /// what the run knows.
+    ///
+    /// # Errors
+    /// That of the run, or else that of the writing: what went wrong first is what is said.
+    pub(super) fn end(
+        &self,
+        command: Command,
+        roots: &[String],
+        ended: anyhow::Result<Exit>,
+        tell: impl FnOnce(&mut RunMetrics, Timestamp),
+    ) -> anyhow::Result<Exit> {
+        let exit = ended.as_ref().map_or_else(exit_code, |exit| *exit);
+        let written = self.write(command, roots, exit, tell);
+        ended.and_then(|exit| written.map(|()| exit))
+    }
+
+    fn write(
         &self,
         command: Command,
         roots: &[String],

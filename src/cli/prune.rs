@@ -7,7 +7,7 @@ use super::bar::Bar;
 use super::cluster::ClusterArgs;
 use super::keep::{self, KeepArgs};
 use super::metrics::MetricsArgs;
-use super::{Exit, Session, exit_code, explain, failure};
+use super::{Exit, Session, explain, failure};
 use crate::change::{self, Outcome, Purged, RunId};
 use crate::cluster::InUse;
 use crate::model::Location;
@@ -190,11 +190,8 @@ struct Run {
 pub(super) fn run(session: &mut Session, args: &PruneArgs) -> anyhow::Result<Exit> {
     let mut done = Run::default();
     let exit = prune_or_resume(session, args, &mut done);
-    let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
     let tell = |metrics: &mut RunMetrics, now| metrics::tell(&done, metrics, now);
-    let written = args.apply.metrics.write(Command::Prune, &args.roots, code, tell);
-    // What went wrong first is what is said.
-    exit.and_then(|exit| written.map(|()| exit))
+    args.apply.metrics.end(Command::Prune, &args.roots, exit, tell)
 }
 
 fn prune_or_resume(session: &mut Session, args: &PruneArgs, done: &mut Run) -> anyhow::Result<Exit> {

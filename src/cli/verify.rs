@@ -4,7 +4,7 @@ use super::bar::Bar;
 use super::compat::CompatArgs;
 use super::deep::{self, DeepArgs};
 use super::metrics::{Counted, MetricsArgs, count};
-use super::{Exit, Session, exit_code};
+use super::{Exit, Session};
 use crate::render::Bytes;
 use crate::render::metrics::{Command, RunMetrics};
 use crate::render::report::{ReportsJson, Summary, verify_text};
@@ -40,16 +40,14 @@ pub struct VerifyArgs {
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let mut judged = Vec::new();
     let exit = verify(session, args, &mut judged);
-    let code = exit.as_ref().map_or_else(exit_code, |exit| *exit);
+    let is_counted = exit.is_ok();
     let tell = |metrics: &mut RunMetrics, now| {
         // A run that did not come to judge knows nothing, not that there are none.
-        if exit.is_ok() {
+        if is_counted {
             count(metrics, &judged, now);
         }
     };
-    let written = args.metrics.write(Command::Verify, &args.places, code, tell);
-    // What went wrong first is what is said.
-    exit.and_then(|exit| written.map(|()| exit))
+    args.metrics.end(Command::Verify, &args.places, exit, tell)
 }
 
 fn verify(session: &mut Session, args: &VerifyArgs, judged: &mut Vec<Counted>) -> anyhow::Result<Exit> {

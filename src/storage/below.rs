@@ -1,10 +1,14 @@
 //! Operations on many names of one directory below a root, which no symbolic link can lead out of it.
 
+#[cfg(any(feature = "hdfs", feature = "object-stores"))]
+use super::Usage;
 use super::{EntryKind, Stat, Storage, StorageError, StorageErrorKind, WriteStorage};
 use crate::model::Location;
 use foldhash::HashMap;
 use jiff::Timestamp;
 use std::cell::RefCell;
+#[cfg(any(feature = "hdfs", feature = "object-stores"))]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A directory at or below a root. Back ends that have symbolic links open it from the root on, component by component,
 /// and follow none on the way: a directory that was replaced by a link is an error, not another directory.
@@ -76,6 +80,45 @@ pub(super) fn walk_by_listing(storage: &(impl Storage + ?Sized), root: &Location
         }
         visitor.found(&dir, found);
     }
+}
+
+/// [`Storage::usage`] through a walk: the files that it finds, unless something cannot be listed.
+#[cfg(any(feature = "hdfs", feature = "object-stores"))]
+pub(super) fn usage_by_walking(storage: &(impl Storage + ?Sized), dir: &Location) -> Result<Usage, StorageError> {
+    /// Adds files up; the first failure is what counts.
+    struct Sum(Mutex<Result<Usage, StorageError>>);
+
+    impl Sum {
+        fn lock(&self) -> MutexGuard<'_, Result<Usage, StorageError>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl WalkVisitor for Sum {
+        fn enters(&self, _: &Location, _: &str) -> bool {
+            true
+        }
+
+        fn found(&self, _: &Location, entries: Vec<Details>) {
+            if let Ok(usage) = &mut *self.lock() {
+                for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
+                    usage.files += 1;
+                    usage.bytes = usage.bytes.saturating_add(entry.size);
+                }
+            }
+        }
+
+        fn failed(&self, _: &Location, error: StorageError) {
+            let mut sum = self.lock();
+            if sum.is_ok() {
+                *sum = Err(error);
+            }
+        }
+    }
+
+    let sum = Sum(Mutex::new(Ok(Usage::default())));
+    storage.walk(dir, &sum);
+    sum.0.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// [`Storage::details`] through `list` and `stat`.

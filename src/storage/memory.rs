@@ -15,6 +15,7 @@
 mod tree;
 
 use super::below::{check_name, components};
+use super::failures::{nothing, other, taken};
 use super::{
     Below, Details, Entry, EntryKind, FileWriter, Hold, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage,
     WriteStorage,
@@ -150,18 +151,6 @@ impl MemoryStorage {
     pub fn crash_clone(&self, keep: CrashKeep) -> MemoryStorage {
         MemoryStorage::of(self.locked().crashed(keep))
     }
-}
-
-fn nothing(place: &Location) -> StorageError {
-    StorageError::new(StorageErrorKind::NotFound, place, "nothing is there")
-}
-
-fn taken(place: &Location) -> StorageError {
-    StorageError::new(StorageErrorKind::AlreadyExists, place, "something is there")
-}
-
-fn other(place: &Location, message: &str) -> StorageError {
-    StorageError::new(StorageErrorKind::Other, place, message)
 }
 
 fn stat_of(node: &Node) -> Stat {

@@ -18,11 +18,12 @@ mod services;
 mod walk;
 mod writing;
 
+use super::failures::{nothing, other, taken};
 use super::remote::Remote;
 use super::settings::StoreSettings;
 use super::{
-    Below, Details, Entry, FileWriter, Part, Presence, Stat, Storage, StorageError, StorageErrorKind, Usage,
-    WalkVisitor, WriteStorage, copy,
+    Below, Details, Entry, FileWriter, Part, Presence, Stat, Storage, StorageError, Usage, WalkVisitor, WriteStorage,
+    copy,
 };
 use crate::model::Location;
 use crate::wire::ReadAt;
@@ -105,18 +106,6 @@ impl Inner {
     }
 }
 
-fn nothing(place: &Location) -> StorageError {
-    StorageError::new(StorageErrorKind::NotFound, place, "nothing is there")
-}
-
-fn taken(place: &Location) -> StorageError {
-    StorageError::new(StorageErrorKind::AlreadyExists, place, "something is there")
-}
-
-fn other(place: &Location, message: &str) -> StorageError {
-    StorageError::new(StorageErrorKind::Other, place, message)
-}
-
 impl Storage for ObjectStorage {
     fn stat(&self, place: &Location) -> Result<Stat, StorageError> {
         let key = self.inner.key(place)?;
@@ -139,7 +128,7 @@ impl Storage for ObjectStorage {
     }
 
     fn usage(&self, dir: &Location) -> Result<Usage, StorageError> {
-        walk::usage(self, dir)
+        super::below::usage_by_walking(self, dir)
     }
 
     fn read(&self, file: &Location, limit: u64) -> Result<Vec<u8>, StorageError> {

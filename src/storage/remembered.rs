@@ -105,9 +105,6 @@ impl<S: Storage> Storage for Remembered<S> {
                 None => Err(absent(place)),
             };
         }
-        if self.listed(place).is_some() {
-            return Ok(Stat { kind: EntryKind::Directory, size: 0, modified: None });
-        }
         // Whoever asks about a place by itself is about to look into it.
         match self.listing(place) {
             Ok(_) => Ok(Stat { kind: EntryKind::Directory, size: 0, modified: None }),

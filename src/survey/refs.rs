@@ -18,13 +18,11 @@ use super::stock::{self, OwnerEntry};
 use super::verify::{Judge, METADATA_LIMIT};
 use crate::format;
 use crate::model::{Location, Metadata};
+use crate::storage::{in_parallel, threads_for};
 use directories::Directories;
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 /// So many references of one snapshot to one file are listed, and all counted.
 const LISTED: usize = 10_000;
@@ -128,7 +126,8 @@ enum Answer {
 pub fn refs(judge: &Judge<'_>, target: &Target, snapshots: &[SnapshotDir], deep: bool) -> Refs {
     let directories = Directories::new(target, judge.inventory.storage(), &judge.maps);
     judge.progress.expect(snapshots.len() as u64);
-    let answers = in_parallel(snapshots, |snapshot| {
+    let threads = threads_for(snapshots.iter().map(|snapshot| &snapshot.dir));
+    let answers = in_parallel(snapshots, threads, |snapshot| {
         let answer = ask(judge, target, &directories, snapshot, deep);
         judge.progress.advance(1);
         answer
@@ -323,27 +322,4 @@ impl<'r, 's, 'm> Search<'r, 's, 'm> {
             (false, None) => Answer::No,
         }
     }
-}
-
-/// Does something with all of a list, several at a time, and keeps the order.
-fn in_parallel<T: Sync, R: Send>(list: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(list.len()));
-    let run = || {
-        while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, list.get(i)?)))
-        {
-            let value = work(item);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, value));
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(list.len());
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(run);
-        }
-        run();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, value)| value).collect()
 }

@@ -6,7 +6,10 @@
 //! so it stands there with a sync behind it too.
 
 #[allow(dead_code, reason = "most of it is for other benchmarks")]
+mod measure;
+#[allow(dead_code, reason = "most of it is for other benchmarks")]
 mod table;
+mod told;
 
 use chkctl::format;
 use chkctl::model::{
@@ -14,8 +17,8 @@ use chkctl::model::{
     Version,
 };
 use chkctl::wire::JavaStr;
+use measure::middle;
 use std::borrow::Cow;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,20 +33,7 @@ const TREES: [(&str, usize, usize); 3] = [
 ];
 
 fn main() {
-    let args: Vec<String> = env::args().skip(1).collect();
-    // Cargo runs benchmarks as tests too, unoptimised, and then without this flag.
-    if !args.iter().any(|arg| arg == "--bench") {
-        eprintln!("nothing is measured; cargo bench --bench promote does that");
-        return;
-    }
-    let (mut rounds, mut dir) = (5, env::temp_dir());
-    for arg in args.iter().filter(|arg| !arg.starts_with("--")) {
-        match arg.split_once('=') {
-            Some(("rounds", value)) => rounds = value.parse().expect("a number"),
-            Some(("dir", value)) => dir = value.into(),
-            _ => panic!("what is {arg}? docs/benchmarks.md has the options"),
-        }
-    }
+    let Some((rounds, dir)) = told::told("promote", 5) else { return };
     let mut results = Results::new();
     for (name, files, size) in TREES {
         measure(&mut results, name, files, size, rounds, &dir);
@@ -88,15 +78,10 @@ fn measure(results: &mut Results, name: &str, files: usize, size: usize, rounds:
             assert!(Command::new("sync").status().expect("it runs").success());
         }
     }
-    let [ours, cp, cp_and_sync, link, cp_link] = times.map(median);
+    let [ours, cp, cp_and_sync, link, cp_link] = times.map(middle);
     results.within(name, ours, Other("cp -r and sync", cp_and_sync), 1.0);
     results.within(name, ours, Other("cp -r", cp), 1.0);
     results.beside(&format!("{name}, --link"), link, Other("cp -rl", cp_link));
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 /// A job directory with one checkpoint, half of whose files are in `shared`; gives the checkpoint's.

@@ -6,10 +6,13 @@
 #[allow(dead_code, reason = "most of it is for other benchmarks")]
 mod generate;
 #[allow(dead_code, reason = "most of it is for other benchmarks")]
+mod measure;
+#[allow(dead_code, reason = "most of it is for other benchmarks")]
 mod table;
+mod told;
 
 use generate::{Shape, Snapshot};
-use std::env;
+use measure::middle;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,20 +23,7 @@ use table::{Results, megabytes, time, times};
 const HUGE: Shape = Shape { operators: 20, subtasks: 500, shared: 66 };
 
 fn main() {
-    let args: Vec<String> = env::args().skip(1).collect();
-    // Cargo runs benchmarks as tests too, unoptimised, and then without this flag.
-    if !args.iter().any(|arg| arg == "--bench") {
-        eprintln!("nothing is measured; cargo bench --bench repair does that");
-        return;
-    }
-    let (mut rounds, mut dir) = (7, env::temp_dir());
-    for arg in args.iter().filter(|arg| !arg.starts_with("--")) {
-        match arg.split_once('=') {
-            Some(("rounds", value)) => rounds = value.parse().expect("a number"),
-            Some(("dir", value)) => dir = value.into(),
-            _ => panic!("what is {arg}? docs/benchmarks.md has the options"),
-        }
-    }
+    let Some((rounds, dir)) = told::told("repair", 7) else { return };
     let mut results = Results::new();
     measure(&mut results, rounds, &dir);
     results.print();
@@ -79,7 +69,7 @@ fn measure(results: &mut Results, rounds: usize, dir: &Path) {
         }
     }
     let size = fs::metadata(&file).expect("the file").len();
-    let [cp, cp_and_sync, id, map, judged] = measured.map(median);
+    let [cp, cp_and_sync, id, map, judged] = measured.map(middle);
     eprintln!("a _metadata of {} with {} handles", megabytes(size), HUGE.files());
     let limit = cp * 2 + Duration::from_millis(500);
     let mut row = |what: &str, ours: Duration, goal: bool| {
@@ -92,9 +82,4 @@ fn measure(results: &mut Results, rounds: usize, dir: &Path) {
     row("another checkpoint id", id, true);
     row("every path anew", map, true);
     row("another checkpoint id, judged, its files missing", judged, false);
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

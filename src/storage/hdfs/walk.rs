@@ -2,10 +2,9 @@
 
 use super::{HdfsStorage, kind_of, modified, name_of, size_of};
 use crate::model::Location;
-use crate::storage::below::is_exact;
+use crate::storage::below::{is_exact, usage_by_walking};
 use crate::storage::{Details, EntryKind, StorageError, StorageErrorKind, Usage, WalkVisitor};
 use hdfs_native::client::FileStatus;
-use std::sync::Mutex;
 use tokio::task::JoinSet;
 
 /// A directory that was listed.
@@ -65,33 +64,5 @@ pub(super) fn usage(storage: &HdfsStorage, dir: &Location) -> Result<Usage, Stor
     if !status.isdir {
         return Ok(Usage { files: 1, bytes: size_of(&status) });
     }
-    let sum = Sum(Mutex::new(Ok(Usage::default())));
-    walk(storage, dir, &sum);
-    sum.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Adds files up until something cannot be listed.
-struct Sum(Mutex<Result<Usage, StorageError>>);
-
-impl WalkVisitor for Sum {
-    fn enters(&self, _: &Location, _: &str) -> bool {
-        true
-    }
-
-    fn found(&self, _: &Location, entries: Vec<Details>) {
-        let mut sum = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Ok(usage) = &mut *sum {
-            for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
-                usage.files += 1;
-                usage.bytes = usage.bytes.saturating_add(entry.size);
-            }
-        }
-    }
-
-    fn failed(&self, _: &Location, error: StorageError) {
-        let mut sum = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if sum.is_ok() {
-            *sum = Err(error);
-        }
-    }
+    usage_by_walking(storage, dir)
 }

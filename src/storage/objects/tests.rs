@@ -1,6 +1,7 @@
 //! What is found out without a network.
 
 use super::*;
+use crate::storage::StorageErrorKind;
 use crate::storage::remote::Limits;
 use crate::storage::settings::{Setting, names};
 

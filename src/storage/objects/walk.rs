@@ -4,7 +4,7 @@ use super::keys::{self, Key};
 use super::listing::{PAGE, stat_of};
 use super::{ObjectStorage, nothing, other};
 use crate::model::Location;
-use crate::storage::{Details, EntryKind, StorageError, Usage, WalkVisitor, below};
+use crate::storage::{Details, EntryKind, StorageError, WalkVisitor, below};
 use foldhash::{HashMap, HashSet, HashSetExt as _};
 use opendal::Entry;
 use std::hash::BuildHasher as _;
@@ -17,39 +17,6 @@ pub fn walk(store: &ObjectStorage, root: &Location, visitor: &dyn WalkVisitor) {
     };
     if let Err(error) = walked {
         visitor.failed(root, error);
-    }
-}
-
-/// [`Storage::usage`](crate::storage::Storage::usage).
-pub fn usage(store: &ObjectStorage, dir: &Location) -> Result<Usage, StorageError> {
-    /// Counts files.
-    #[derive(Default)]
-    struct Count(std::sync::Mutex<(Usage, Option<StorageError>)>);
-    impl Count {
-        fn lock(&self) -> std::sync::MutexGuard<'_, (Usage, Option<StorageError>)> {
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-        }
-    }
-    impl WalkVisitor for Count {
-        fn enters(&self, _: &Location, _: &str) -> bool {
-            true
-        }
-        fn found(&self, _: &Location, entries: Vec<Details>) {
-            let usage = &mut self.lock().0;
-            for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
-                usage.files += 1;
-                usage.bytes = usage.bytes.saturating_add(entry.size);
-            }
-        }
-        fn failed(&self, _: &Location, error: StorageError) {
-            self.lock().1.get_or_insert(error);
-        }
-    }
-    let count = Count::default();
-    walk(store, dir, &count);
-    match count.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-        (_, Some(error)) => Err(error),
-        (usage, None) => Ok(usage),
     }
 }
 

@@ -1,5 +1,6 @@
 //! High availability of real Flink: what ZooKeeper, the directory and ConfigMaps point to, and what that guards.
 
+use super::live::{local, text};
 use crate::suite::flink::{Flink, with_flink_and};
 use crate::suite::support::{Run, command};
 use serde_json::{Value, json};
@@ -11,14 +12,6 @@ fn chkctl(args: &[&str]) -> Run {
     let mut command = command();
     command.args(args);
     Run::of(command)
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
-}
-
-fn local(uri: &str) -> PathBuf {
-    PathBuf::from(uri.strip_prefix("file:").unwrap_or(uri))
 }
 
 #[test]

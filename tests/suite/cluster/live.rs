@@ -56,11 +56,13 @@ fn chkctl(args: &[&str], path: &Path) -> Run {
     Run::of(command)
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+/// A text in an answer of the harness.
+pub fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
 }
 
-fn local(uri: &str) -> PathBuf {
+/// A path of Flink's, here.
+pub fn local(uri: &str) -> PathBuf {
     PathBuf::from(uri.strip_prefix("file:").unwrap_or(uri))
 }
 

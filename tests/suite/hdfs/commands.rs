@@ -1,11 +1,11 @@
 //! Commands on a real HDFS: what they say of a tree there is what they say of it here.
 
 use crate::suite::servers::hdfs::{Hdfs, with_hdfs};
+use crate::suite::stores::commands::snapshots;
+use crate::suite::stores::corpus::upload;
 use crate::suite::support::{Case, Run, command};
 use chkctl::model::Location;
-use chkctl::storage::{Storage as _, WriteStorage as _};
-use serde_json::Value;
-use std::path::Path;
+use chkctl::storage::Storage as _;
 
 fn chkctl(hdfs: &Hdfs, args: &[&str]) -> Run {
     let mut command = command();
@@ -13,37 +13,11 @@ fn chkctl(hdfs: &Hdfs, args: &[&str]) -> Run {
     Run::of(command)
 }
 
-/// Copies a local tree.
-fn put(hdfs: &Hdfs, from: &Path, to: &Location) {
-    let storage = hdfs.storage();
-    storage.create_dirs(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("listed").map(|entry| entry.expect("an entry")) {
-        let place = to.with_suffix(&format!("/{}", entry.file_name().to_str().expect("text")));
-        if entry.file_type().expect("a kind").is_dir() {
-            put(hdfs, &entry.path(), &place);
-            continue;
-        }
-        let mut writer = storage.create(&place).expect("a file");
-        writer.write(&std::fs::read(entry.path()).expect("read")).expect("written");
-        writer.finish().expect("finished");
-    }
-}
-
-/// The JSON of snapshots, sorted by path and without times, which a copy does not keep.
-fn snapshots(run: &Run, root: &str) -> Vec<Value> {
-    let mut json: Value =
-        serde_json::from_str(&run.stdout.replace(root, "ROOT")).unwrap_or_else(|e| panic!("{e}: {}", run.stderr));
-    let mut snapshots = json["snapshots"].as_array_mut().expect("snapshots").split_off(0);
-    snapshots.iter_mut().for_each(|snapshot| snapshot["completed_at"] = Value::Null);
-    snapshots.sort_by_key(|snapshot| snapshot["path"].to_string());
-    snapshots
-}
-
 #[test]
 fn a_tree_on_hdfs_is_judged_as_the_same_tree_here() {
     with_hdfs(|hdfs, dir| {
         let case = Case::named("wc-claim-1.20.5");
-        put(hdfs, &case.root, dir);
+        upload(&hdfs.storage(), &case.root, dir);
         let (there, here) = (dir.to_string(), case.root.to_str().expect("text").to_owned());
         for args in [&["list"][..], &["verify"], &["verify", "--deep"]] {
             let run = |root: &str| {
@@ -101,7 +75,7 @@ fn a_snapshot_goes_to_hdfs_lives_there_and_comes_back() {
 fn a_prune_on_hdfs_can_be_taken_back() {
     with_hdfs(|hdfs, dir| {
         let case = Case::named("wc-claim-1.20.5");
-        put(hdfs, &case.root, dir);
+        upload(&hdfs.storage(), &case.root, dir);
         let root = dir.to_string();
         let map = format!("{}={root}", crate::suite::support::FLINK_ROOT);
         let list = || chkctl(hdfs, &["list", "--json", "--map", &map, &root]);

@@ -12,7 +12,7 @@ fn chkctl(s3: &S3, args: &[&str]) -> Run {
 }
 
 /// The snapshots that a command tells of, sorted by path and without times, which a copy does not keep.
-fn snapshots(run: &Run, root: &str) -> Vec<Value> {
+pub fn snapshots(run: &Run, root: &str) -> Vec<Value> {
     let mut json: Value =
         serde_json::from_str(&run.stdout.replace(root, "ROOT")).unwrap_or_else(|e| panic!("{e}: {}", run.stderr));
     let mut snapshots = json["snapshots"].as_array_mut().expect("snapshots").split_off(0);
